@@ -48,6 +48,7 @@ mod shared_names;
 mod spec;
 mod uids;
 mod verify;
+mod version;
 mod volumes;
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ use std::time::{Duration, Instant};
 use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-pub use capabilities::{Capabilities, Component, EngineVersion};
+pub use capabilities::Capabilities;
 pub use container::{Container, ContainerSummary, CreatedContainer, RemovedContainer, State};
 pub use description::ImageDescription;
 pub use error::{Cause, EngineError, how_to_make};
@@ -81,6 +82,7 @@ pub use shared_names::{head_volume, removal_volume, version_volume};
 pub use spec::{ContainerSpec, Limits, Workspace};
 pub use uids::{RunAs, UidRange};
 pub use verify::{Difference, DifferenceKind};
+pub use version::{Component, EngineVersion};
 pub use volumes::{VolumeDriver, VolumeSummary};
 
 use parking_lot::Mutex;
@@ -126,7 +128,7 @@ struct Shared {
 #[derive(Debug)]
 struct EngineConnection {
     docker: Docker,
-    kind: OnceLock<EngineKind>,
+    kind: EngineKind,
     capabilities: OnceLock<Arc<Capabilities>>,
     quota: OnceLock<Quota>,
 }
@@ -185,9 +187,13 @@ impl Engine {
         let docker = self
             .bounded("version", QUERY_TIMEOUT, docker.negotiate_version())
             .await?;
+        // negotiate_version keeps its answer to itself.
+        let version = self
+            .bounded("version", QUERY_TIMEOUT, docker.version())
+            .await?;
         let connection = Arc::new(EngineConnection {
             docker,
-            kind: OnceLock::new(),
+            kind: version::kind_of(version.components.as_deref()),
             capabilities: OnceLock::new(),
             quota: OnceLock::new(),
         });

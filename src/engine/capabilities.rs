@@ -2,42 +2,10 @@
 
 use std::sync::Arc;
 
-use bollard::models::{SystemInfo, SystemVersionComponents};
+use bollard::models::SystemInfo;
 
 use super::error::EngineError;
 use super::{Engine, EngineKind, QUERY_TIMEOUT};
-
-/// The Engine that answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineVersion {
-    /// The program that answers.
-    pub kind: EngineKind,
-    /// The Engine's own version: `20.10.24`.
-    pub version: String,
-    /// The newest version of the API that it speaks: `1.41`.
-    pub api: String,
-    /// Its operating system: `linux`.
-    pub os: String,
-    /// Its architecture, in Go's words: `amd64`.
-    pub arch: String,
-    /// Its kernel.
-    pub kernel: String,
-    /// Its components. It names only its default runtime's, and leaves out components without a
-    /// known version.
-    pub components: Vec<Component>,
-}
-
-/// A component of an Engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Component {
-    /// `runc`, `containerd`.
-    pub name: String,
-    /// Its version: `1.1.5+ds1`.
-    pub version: String,
-    /// The version of the distribution's package, if the build reports it:
-    /// `1.1.5+ds1-1+deb12u1`.
-    pub package: Option<String>,
-}
 
 /// The used parts of an Engine's `info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,27 +121,6 @@ fn as_the_engine_writes(release: &str) -> String {
 }
 
 impl Engine {
-    /// Asks for the Engine's version.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn version(&self) -> Result<EngineVersion, EngineError> {
-        let docker = self.docker().await?;
-        let version = self
-            .bounded("version", QUERY_TIMEOUT, docker.version())
-            .await?;
-        let components = version.components.unwrap_or_default();
-        Ok(EngineVersion {
-            kind: self.kind().await?,
-            version: version.version.unwrap_or_default(),
-            api: version.api_version.unwrap_or_default(),
-            os: version.os.unwrap_or_default(),
-            arch: version.arch.unwrap_or_default(),
-            kernel: version.kernel_version.unwrap_or_default(),
-            components: components.into_iter().map(Component::from).collect(),
-        })
-    }
-
     /// The capabilities of the Engine, requested once per connection.
     ///
     /// # Errors
@@ -186,9 +133,8 @@ impl Engine {
         let info = self
             .bounded("info", QUERY_TIMEOUT, connection.docker.info())
             .await?;
-        let kind = self.kind_at(&connection).await?;
         let capabilities = Capabilities {
-            kind,
+            kind: connection.kind,
             ..Capabilities::from(info)
         };
         let capabilities = capabilities.without_false_limits();
@@ -205,38 +151,6 @@ impl Engine {
         let docker = self.docker().await?;
         let info = self.bounded("info", QUERY_TIMEOUT, docker.info()).await?;
         Ok(info.system_time)
-    }
-}
-
-impl From<SystemVersionComponents> for Component {
-    fn from(part: SystemVersionComponents) -> Self {
-        if let Some(name) = part.name.strip_prefix("OCI Runtime (") {
-            return Self::from_podman(name.trim_end_matches(')'), &part);
-        }
-        // Most Engines report a commit there, Debian's packages their version.
-        let commit = part.details.and_then(|mut it| it.remove("GitCommit"));
-        let is_version = |it: &String| !part.version.is_empty() && it.starts_with(&part.version);
-        Self {
-            package: commit.filter(is_version),
-            name: part.name,
-            version: part.version,
-        }
-    }
-}
-
-impl Component {
-    /// Podman quotes its runtime, `crun version 1.28` and more lines, and names its package
-    /// `crun_1.28-1_amd64`.
-    fn from_podman(name: &str, part: &SystemVersionComponents) -> Self {
-        let line = part.version.lines().next().unwrap_or_default();
-        let version = line.rsplit(' ').next().unwrap_or_default();
-        let package = part.details.as_ref().and_then(|it| it.get("Package"));
-        let package = package.and_then(|package| package.split('_').nth(1));
-        Self {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            package: package.map(str::to_owned),
-        }
     }
 }
 
@@ -289,98 +203,5 @@ impl From<SystemInfo> for Capabilities {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Else doctor and the floor of the disk would measure a directory that an older Engine left
-    /// here.
-    #[test]
-    fn an_engine_in_a_virtual_machine_is_not_on_this_machine() {
-        let here = rustix::system::uname();
-        let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
-        let on = |name: String, kernel: String| {
-            let info = SystemInfo {
-                name: Some(name),
-                kernel_version: Some(kernel),
-                ..SystemInfo::default()
-            };
-            Capabilities::from(info).is_on_this_machine()
-        };
-        let name = || text(here.nodename());
-        let kernel = as_the_engine_writes(&text(here.release()));
-        assert!(on(name(), kernel.clone()));
-        assert!(!on("docker-desktop".to_owned(), kernel));
-        assert!(!on(name(), "6.10.14-linuxkit".to_owned()));
-    }
-
-    #[test]
-    fn limits_that_the_engine_does_not_name_are_missing() {
-        let mut info = SystemInfo {
-            memory_limit: Some(true),
-            cpu_cfs_quota: Some(true),
-            pids_limit: Some(true),
-            ..SystemInfo::default()
-        };
-        let missing = |info: &SystemInfo| Capabilities::from(info.clone()).missing_limits();
-        assert!(missing(&info).is_empty());
-        (info.memory_limit, info.pids_limit) = (Some(false), None);
-        assert_eq!(missing(&info), ["memory", "processes"]);
-        info.cpu_cfs_quota = None;
-        assert_eq!(missing(&info), ["memory", "CPU time", "processes"]);
-    }
-
-    #[test]
-    fn a_rootless_podman_has_no_limits_on_cgroup_version_1_whatever_it_reports() {
-        let with = |kind, rootless, cgroup_version| {
-            let info = SystemInfo {
-                memory_limit: Some(true),
-                pids_limit: Some(true),
-                ..SystemInfo::default()
-            };
-            let engine = Capabilities {
-                kind,
-                rootless,
-                cgroup_version,
-                ..Capabilities::from(info)
-            };
-            let engine = engine.without_false_limits();
-            assert_eq!(engine.memory_limit, engine.pids_limit);
-            engine.memory_limit
-        };
-        assert!(!with(EngineKind::Podman, true, 1));
-        assert!(with(EngineKind::Podman, true, 2) && with(EngineKind::Podman, false, 1));
-        assert!(with(EngineKind::Docker, true, 1));
-    }
-
-    #[test]
-    fn the_runtime_of_podman_is_read_from_its_own_words() {
-        let runtime = Component::from(SystemVersionComponents {
-            name: "OCI Runtime (crun)".to_owned(),
-            version: "crun version 1.28\ncommit: 54f16ff\n+SYSTEMD +SECCOMP".to_owned(),
-            details: Some([("Package".to_owned(), "crun_1.28-1_amd64".to_owned())].into()),
-        });
-        let Component {
-            name,
-            version,
-            package,
-        } = runtime;
-        assert_eq!((name.as_str(), version.as_str()), ("crun", "1.28"));
-        assert_eq!(package.as_deref(), Some("1.28-1"));
-    }
-
-    #[test]
-    fn a_kernels_release_is_compared_as_the_engine_writes_it() {
-        for (release, written) in [
-            ("6.1.0-18-amd64", "6.1.0-18-amd64"),
-            ("6.12.57+deb13-amd64", "6.12.57+deb13-amd64"),
-            (
-                "5.15.153.1-microsoft-standard-WSL2",
-                "5.15.153.1-microsoft-standard-WSL2",
-            ),
-            ("3.12-1-amd64", "3.12.0-1-amd64"),
-            ("6.12", "6.12.0"),
-        ] {
-            assert_eq!(as_the_engine_writes(release), written);
-        }
-    }
-}
+#[path = "capabilities_tests.rs"]
+mod tests;

@@ -129,7 +129,7 @@ pub enum EngineError {
         differences: Vec<Difference>,
     },
     /// Its host would not enforce the limits of a sandbox. Nothing was made.
-    #[error("the Docker Engine cannot limit the {limits} of a sandbox, so none is started; {fix}")]
+    #[error("the Engine cannot limit the {limits} of a sandbox, so none is started; {fix}")]
     Unlimited {
         /// Which limits.
         limits: String,

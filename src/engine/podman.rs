@@ -2,18 +2,14 @@
 //! otherwise is in [`super::verify`]. Podman 5.8 was tried; `docs/engines.md` has the table.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use bollard::models::{ContainerCreateBody, Mount, MountType, VolumeCreateRequest};
 use serde_json::Value;
 
+use super::Engine;
 use super::error::EngineError;
 use super::kind::EngineKind;
 use super::uids::RunAs;
-use super::{Engine, EngineConnection, QUERY_TIMEOUT};
-
-/// The component that only Podman has.
-const PODMAN_COMPONENT: &str = "Podman Engine";
 
 /// Podman's own API, which shows what its Docker API leaves out. Podman 4 and 5 speak this version.
 const OWN_API: &str = "/v4.0.0/libpod";
@@ -53,10 +49,7 @@ pub(super) fn adapt_tmpfs(tmpfs: &mut HashMap<String, String>) {
 /// The options of a volume of this user, from those of Docker's `local` driver. Podman gives the new
 /// directory this owner. Without one it changes the owner at every start of a container until the
 /// volume holds a file (containers/podman#27720), and so after the user's last file is gone.
-pub(super) fn volume_options(
-    docker: &BTreeMap<String, String>,
-    run_as: RunAs,
-) -> BTreeMap<String, String> {
+fn volume_options(docker: &BTreeMap<String, String>, run_as: RunAs) -> BTreeMap<String, String> {
     let (uid, gid) = (run_as.uid(), run_as.gid());
     let mut options = format!("uid={uid},gid={gid},nocopy");
     if let Some(size) = docker.get("size") {
@@ -87,35 +80,33 @@ pub(super) fn without_host(name: &str) -> &str {
 }
 
 impl Engine {
-    /// Requested once per connection.
+    /// Which program answers.
     ///
     /// # Errors
     /// Those of every call.
-    pub async fn kind(&self) -> Result<EngineKind, EngineError> {
-        let connection = self.connect().await?;
-        self.kind_at(&connection).await
-    }
-
-    pub(super) async fn kind_at(
-        &self,
-        connection: &Arc<EngineConnection>,
-    ) -> Result<EngineKind, EngineError> {
-        if let Some(known) = connection.kind.get() {
-            return Ok(*known);
-        }
-        let version = connection.docker.version();
-        let version = self.bounded("version", QUERY_TIMEOUT, version).await?;
-        let mut components = version.components.iter().flatten();
-        let kind = match components.any(|component| component.name == PODMAN_COMPONENT) {
-            true => EngineKind::Podman,
-            false => EngineKind::Docker,
-        };
-        Ok(*connection.kind.get_or_init(|| kind))
+    pub(super) async fn kind(&self) -> Result<EngineKind, EngineError> {
+        Ok(self.connect().await?.kind)
     }
 
     /// Whether Podman answers.
     pub(super) async fn is_podman(&self) -> Result<bool, EngineError> {
         Ok(self.kind().await? == EngineKind::Podman)
+    }
+
+    /// The options of a volume of this user, in the Engine's words, from Docker's.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub(super) async fn volume_options(
+        &self,
+        docker: BTreeMap<String, String>,
+        run_as: RunAs,
+    ) -> Result<HashMap<String, String>, EngineError> {
+        let options = match self.is_podman().await? {
+            true => volume_options(&docker, run_as),
+            false => docker,
+        };
+        Ok(options.into_iter().collect())
     }
 
     /// Adds to an inspect what only Podman's own API shows. A container that is gone by now has

@@ -11,7 +11,7 @@ use super::error::EngineError;
 use super::labels::PROBE;
 use super::uids::RunAs;
 use super::volumes::VolumeDriver;
-use super::{Engine, UPDATE_TIMEOUT, podman};
+use super::{Engine, UPDATE_TIMEOUT};
 
 /// How a user's workspace is kept from filling the Engine's disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +68,7 @@ impl Engine {
         }
         let name = format!("casemate-probe-{}", uuid::Uuid::new_v4().simple());
         let size = BTreeMap::from([("size".to_owned(), (1 << 20).to_string())]);
-        let options = match self.is_podman().await? {
-            true => podman::volume_options(&size, RunAs::DEFAULT),
-            false => size,
-        };
+        let options = self.volume_options(size, RunAs::DEFAULT).await?;
         let labels = BTreeMap::from([(PROBE.to_owned(), "quota".to_owned())]);
         let request = VolumeCreateRequest {
             name: Some(name.clone()),

@@ -13,7 +13,7 @@ use super::labels::{INSTANCE, REMADE, SHARED};
 use super::shared_names::{version_volume, without_version};
 use super::uids::RunAs;
 use super::volumes::{VolumeDriver, VolumeSummary};
-use super::{Engine, podman, segment};
+use super::{Engine, segment};
 
 /// Shared data in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +90,12 @@ impl Engine {
         name: &str,
         labels: BTreeMap<String, String>,
     ) -> Result<VolumeSummary, EngineError> {
-        let owner = podman::volume_options(&BTreeMap::new(), RunAs::SHARED_DATA);
-        let options = self.is_podman().await?.then_some(owner);
+        let options = self
+            .volume_options(BTreeMap::new(), RunAs::SHARED_DATA)
+            .await?;
         let request = VolumeCreateRequest {
             name: Some(segment("volume", name)?.to_owned()),
-            driver_opts: options.map(|options| options.into_iter().collect()),
+            driver_opts: Some(options),
             labels: Some(labels.into_iter().collect()),
             ..VolumeCreateRequest::default()
         };

@@ -10,7 +10,7 @@ use super::error::EngineError;
 use super::labels::{Labels, REMADE, UID, label_filters};
 use super::parse_rfc3339;
 use super::uids::RunAs;
-use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, podman, segment};
+use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
 
 /// What stores a volume. Data: with several machines it is not the Engine's own disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,17 +80,13 @@ impl Engine {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
         let labels_of_volume: HashMap<_, _> = labels.to_map().into_iter().chain(more).collect();
-        let options = match self.is_podman().await? {
-            true => {
-                let uid = labels_of_volume.get(UID).and_then(|uid| uid.parse().ok());
-                podman::volume_options(&driver.options, RunAs::of(uid))
-            }
-            false => driver.options.clone(),
-        };
+        let uid = labels_of_volume.get(UID).and_then(|uid| uid.parse().ok());
+        let options = driver.options.clone();
+        let options = self.volume_options(options, RunAs::of(uid)).await?;
         let request = VolumeCreateRequest {
             name: Some(segment("volume", name)?.to_owned()),
             driver: Some(driver.name.clone()),
-            driver_opts: Some(options.into_iter().collect()),
+            driver_opts: Some(options),
             labels: Some(labels_of_volume),
             cluster_volume_spec: None,
         };

@@ -13,11 +13,8 @@ fn is_without_limits() -> bool {
 }
 
 fn doctor(instance: &Instance) -> Value {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_casemate"))
-        .args(["doctor", "--json"])
-        .env("CASEMATE_INSTANCE", instance.name())
-        .output()
-        .expect("it runs");
+    let output = instance.command(&["doctor", "--json"]).output();
+    let output = output.expect("it runs");
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 

@@ -1,6 +1,6 @@
 //! An Engine on another machine, behind a socket of this one: Docker Desktop, OrbStack and Colima run
-//! it in a virtual machine. `make test-vm` runs these tests with such an Engine; with one of this
-//! machine they say that they did not run.
+//! it in a virtual machine. `make test-vm` runs these tests with such an Engine, and `scripts/test-engines`
+//! under another host name; with one of this machine they say that they did not run.
 
 mod disk;
 mod paths;

@@ -1,5 +1,5 @@
-//! What `casemate doctor` says of each Engine, word for word but for numbers that vary: a file of
-//! tests/golden/doctor for each. UPDATE=1 writes the file of the Engine at hand.
+//! The text of `casemate doctor` on each Engine, with masks for numbers that vary: each has a file in
+//! tests/golden/doctor. UPDATE=1 writes the file of the Engine at hand.
 
 use std::path::Path;
 
@@ -20,12 +20,7 @@ fn name() -> String {
     let server: serde_json::Value = serde_json::from_str(&version).expect("JSON");
     let version = server["Version"].as_str().expect("a version");
     let (major, rest) = version.split_once('.').expect("two numbers");
-    let components = server["Components"].as_array();
-    let is_podman = components.is_some_and(|all| {
-        all.iter()
-            .any(|it| it["Name"].as_str().is_some_and(|it| it.contains("Podman")))
-    });
-    let mut name = match is_podman {
+    let mut name = match docker::is_podman() {
         true => format!("podman-{major}"),
         false => format!("docker-{major}.{}", rest.split('.').next().expect("a part")),
     };

@@ -118,6 +118,17 @@ fn unfiltered(server: &Server, script: &str) -> Value {
     serde_json::from_str(&printed).expect("JSON")
 }
 
+/// The size that the Engine limits the server's volume to.
+fn size_of_volume(server: &Server) -> Option<Value> {
+    let volume = docker::inspect("volume", &server.instance.volumes()[0]);
+    let size = &volume["Options"]["size"];
+    if size.is_null() {
+        eprintln!("not run: the Engine cannot limit the size of volumes");
+        return None;
+    }
+    Some(size.clone())
+}
+
 /// The attack succeeds without the filters, so their refusal is what keeps the quota.
 #[tokio::test]
 async fn nobody_writes_past_a_quota_by_changing_the_project_of_a_file() {
@@ -125,12 +136,10 @@ async fn nobody_writes_past_a_quota_by_changing_the_project_of_a_file() {
     let server = TestServer::new().env("CASEMATE_QUOTA", &quota);
     let server = server.start().await;
     server.shell("true").await;
-    let volume = docker::inspect("volume", &server.instance.volumes()[0]);
-    if volume["Options"]["size"].is_null() {
-        eprintln!("not run: the Engine cannot limit the size of volumes");
+    let Some(size) = size_of_volume(&server) else {
         return;
-    }
-    assert_eq!(volume["Options"]["size"], (SIZE_MIB << 20).to_string());
+    };
+    assert_eq!(size, (SIZE_MIB << 20).to_string());
 
     let found = attack(&server, ESCAPE).await;
     let own = found["before"].as_u64().expect("a project");
@@ -159,9 +168,7 @@ async fn a_full_quota_is_told_with_its_size_and_deleting_makes_room() {
     let other = server.clone().user("other").start().await;
     let server = server.start().await;
     server.shell("true").await;
-    let volume = docker::inspect("volume", &server.instance.volumes()[0]);
-    if volume["Options"]["size"].is_null() {
-        eprintln!("not run: the Engine cannot limit the size of volumes");
+    if size_of_volume(&server).is_none() {
         return;
     }
     // The quota is smaller than the space that must stay free of the disk: another limit.

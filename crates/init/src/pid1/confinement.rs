@@ -31,8 +31,8 @@ const HOST_SWITCHES: [&str; 5] = [
 /// An interface that is up (netdevice(7)).
 const IFF_UP: u32 = 1;
 
-/// The number of bytes from which a limit of cgroup version 1 is none: it writes the largest
-/// multiple of the page size.
+/// From this many bytes on, a limit of cgroup version 1 means "no limit": the kernel then shows the
+/// largest multiple of the page size.
 const UNLIMITED: u64 = 1 << 62;
 
 /// Billionths of a CPU.
@@ -94,7 +94,7 @@ fn cgroup_file(files: [&str; 2]) -> Option<String> {
         .find_map(|file| fs::read_to_string(path(file)).ok())
 }
 
-/// `max`, which is no number, is no limit.
+/// `None` without a limit, which version 2 shows as `max`.
 fn limit(files: [&str; 2]) -> Option<u64> {
     let bytes = cgroup_file(files)?.trim().parse().ok()?;
     (bytes < UNLIMITED).then_some(bytes)

@@ -28,7 +28,7 @@ fn of_two_mounts_on_one_path_the_last_counts() {
          336 335 0:76 / /tmp rw,nosuid - tmpfs tmpfs rw,size=131072k\n\
          337 335 0:85 / /run rw,nosuid shared:1 - tmpfs tmpfs rw,mode=755\n\
          338 335 0:86 / /run ro,nosuid - tmpfs tmpfs rw,size=1024k\n\
-         a line that is none\n",
+         not a mount\n",
     );
     let shown: Vec<_> = found
         .iter()

@@ -167,7 +167,7 @@ pub struct HelloRequest {
     #[prost(uint32, tag = "1")]
     pub protocol: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HelloReply {
     #[prost(uint32, tag = "1")]
     pub protocol: u32,
@@ -192,7 +192,7 @@ pub struct HelloReply {
     pub confinement: ::core::option::Option<Confinement>,
 }
 /// Some Engines accept a limit or a protection and do not apply it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Confinement {
     /// The union of the five sets of capabilities.
     #[prost(uint64, tag = "1")]
@@ -204,7 +204,7 @@ pub struct Confinement {
     #[prost(uint32, tag = "4")]
     pub gid: u32,
     /// The limits of the cgroup, in bytes, processes and billionths of a CPU.
-    /// Absent: there is none, or the kernel does not show it.
+    /// Absent: without a limit, or the kernel does not show it.
     #[prost(uint64, optional, tag = "5")]
     pub memory: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "6")]
