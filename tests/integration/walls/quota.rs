@@ -119,6 +119,7 @@ fn unfiltered(server: &Server, script: &str) -> Value {
 }
 
 /// The size that the Engine limits the server's volume to.
+#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 fn size_of_volume(server: &Server) -> Option<Value> {
     let volume = docker::inspect("volume", &server.instance.volumes()[0]);
     let size = &volume["Options"]["size"];
