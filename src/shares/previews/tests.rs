@@ -9,9 +9,9 @@ fn previews(domain: Option<&str>) -> Previews {
         variables.push(("CASEMATE_PREVIEW_DOMAIN", domain));
         variables.push(("CASEMATE_PUBLIC_URL", "https://casemate.example.com"));
     }
-    let directory = std::env::temp_dir().join(format!("casemate-previews-{}", std::process::id()));
-    let directory = directory.to_str().expect("UTF-8").to_owned();
-    variables.push(("XDG_STATE_HOME", &directory));
+    let name = format!("casemate-previews-{}", uuid::Uuid::new_v4().simple());
+    let directory = std::env::temp_dir().join(name);
+    variables.push(("XDG_STATE_HOME", directory.to_str().expect("UTF-8")));
     let variables = variables.into_iter();
     let environment = MapEnvironment {
         variables: variables
@@ -22,6 +22,8 @@ fn previews(domain: Option<&str>) -> Previews {
     let config = Config::load(SettingsArgs::default(), &environment).expect("settings");
     let address = "127.0.0.1:8080".parse().expect("an address");
     let links = Links::new(&config, address).expect("links");
+    // It has read the key that it made there.
+    std::fs::remove_dir_all(&directory).expect("removed");
     Previews::new(links, &config)
 }
 
