@@ -22,6 +22,7 @@ mod account;
 mod attached;
 mod background;
 mod bounds;
+mod bridges;
 mod caller;
 mod cgroup;
 mod command;
@@ -144,7 +145,7 @@ async fn run(options: Options) -> io::Result<i64> {
     if !bare {
         make_own_directories();
     }
-    let orphan_ttl = options.orphan_ttl;
+    let (orphan_ttl, bridges) = (options.orphan_ttl, options.bridge_key.into());
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
     let egress = Egress::new(lifecycle.uses().clone());
     let service = service(
@@ -156,7 +157,7 @@ async fn run(options: Options) -> io::Result<i64> {
     )?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
-    let connections = socket::serve(service, egress.clone(), lifecycle.clone())?;
+    let connections = socket::serve(service, egress.clone(), lifecycle.clone(), bridges)?;
     if !bare {
         tokio::spawn(sweep(workspace, pool));
         tokio::spawn(last_use.clone().keep());

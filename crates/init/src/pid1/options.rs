@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bridge_key::KeyHash;
+
 /// What the server decided when it made the container.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
@@ -19,6 +21,8 @@ pub struct Options {
     pub shared: Vec<PathBuf>,
     /// The volume is no user's workspace: PID 1 makes no files there.
     pub bare: bool,
+    /// Where the Engine cannot run the bridge as a user of its own: what a bridge shows instead.
+    pub bridge_key: Option<KeyHash>,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
@@ -28,7 +32,7 @@ impl Options {
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
         let (mut orphan_ttl, mut disk_floor) = (None, 0);
-        let (mut shared, mut bare) = (Vec::new(), false);
+        let (mut shared, mut bare, mut bridge_key) = (Vec::new(), false, None);
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
@@ -38,6 +42,7 @@ impl Options {
                 "--disk-floor-bytes" => disk_floor = bytes(name, value)?,
                 "--shared" => shared.push(PathBuf::from(value)),
                 "--bare" => bare = value == "yes",
+                "--bridge-key-sha256" => bridge_key = Some(key_hash(name, value)?),
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -49,9 +54,14 @@ impl Options {
             disk_floor,
             shared,
             bare,
+            bridge_key,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
+}
+
+fn key_hash(name: &str, value: &str) -> Result<KeyHash, String> {
+    KeyHash::parse(value).ok_or_else(|| format!("{name}: {value}: not 64 hexadecimal digits"))
 }
 
 fn bytes(name: &str, value: &str) -> Result<u64, String> {
@@ -91,6 +101,24 @@ mod tests {
         let options = parse(&all.split_whitespace().collect::<Vec<_>>()).expect("parses");
         assert_eq!(options.shared, [PathBuf::from("/a"), PathBuf::from("/b=c")]);
         assert!(options.bare);
+    }
+
+    #[test]
+    fn a_bridge_may_have_to_show_a_key() {
+        let hash = "ab".repeat(32);
+        let all = ["--idle-timeout-ms=1", "--background-ttl-ms=2", "--spec=ab"];
+        let with = |hash: &str| {
+            let argument = format!("--bridge-key-sha256={hash}");
+            parse(&[&all[..], &[&argument]].concat())
+        };
+        assert!(with(&hash).expect("parses").bridge_key.is_some());
+        assert!(parse(&all).expect("parses").bridge_key.is_none());
+        for wrong in ["", "ab", &hash[1..], &"+f".repeat(32), &"é".repeat(32)] {
+            assert!(
+                with(wrong).is_err_and(|error| error.contains("64 hex")),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
