@@ -33,6 +33,7 @@ mod idempotency;
 mod kill_all;
 mod last_use;
 mod lifecycle;
+mod link;
 mod min_free_space;
 mod options;
 mod outcome;
@@ -61,7 +62,7 @@ use std::time::Duration;
 use casemate_protocol::{WORKSPACE, exit};
 
 use self::cgroup::Cgroup;
-use self::commands::Commands;
+use self::commands::{Commands, Times};
 use self::idempotency::IdempotencyCache;
 use self::kill_all::KillAll;
 use self::last_use::LastUse;
@@ -220,7 +221,10 @@ fn service(
         Shell::find(),
         workspace.clone(),
         pool.clone(),
-        options.background_ttl,
+        Times {
+            background: options.background_ttl,
+            lost_channel: options.lost_channel_ttl,
+        },
     );
     Ok(Service {
         features: workspace.features(),

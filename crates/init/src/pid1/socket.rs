@@ -26,6 +26,7 @@ use tonic::codegen::{BoxFuture, http};
 
 use super::bridges::{Bridges, greet, is_own_user};
 use super::lifecycle::Lifecycle;
+use super::link::Link;
 use super::service::Service;
 use crate::egress::Egress;
 use crate::peer;
@@ -57,6 +58,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The services on each connection.
 #[derive(Debug, Clone)]
 struct Services {
+    /// The connection.
+    link: Link,
     sandbox: SandboxServer<Service>,
     egress: EgressServer<Egress>,
 }
@@ -71,7 +74,8 @@ impl tonic::codegen::Service<http::Request<Incoming>> for Services {
     }
 
     /// Paths are `/package.Service/Call`. A service answers a call that it does not know.
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.link.clone());
         let service = request.uri().path().split('/').nth(1);
         if service == Some(EGRESS_SERVICE) {
             self.egress.call(request)
@@ -145,6 +149,7 @@ pub fn serve(
     peer::ask(&listener)?;
     let listener = UnixListener::from_std(listener)?;
     let services = Services {
+        link: Link::default(),
         sandbox: SandboxServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE),
@@ -195,6 +200,11 @@ async fn accept(
 }
 
 async fn converse(stream: UnixStream, services: Services, lifecycle: &Lifecycle) {
+    let link = Link::default();
+    let services = Services {
+        link: link.clone(),
+        ..services
+    };
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -211,6 +221,7 @@ async fn converse(stream: UnixStream, services: Services, lifecycle: &Lifecycle)
             let _ = timeout(FLUSH_TIMEOUT, connection).await;
         }
     }
+    link.end();
 }
 
 #[cfg(test)]
