@@ -1,26 +1,15 @@
-//! Errors of an Engine, and their conversion from bollard's.
+//! Errors of an Engine.
 
 use std::error::Error as StdError;
-use std::path::Path;
 use std::time::Duration;
 
-use bollard::errors::Error as BollardError;
-
-use super::verify::Difference;
-use super::{permission, podman_status};
-use crate::config::limits;
+use super::difference::Difference;
 
 /// A cause whose type is not part of the interface.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Characters of an Engine's own message that are kept: it may quote an image or a volume driver.
 const MAX_MESSAGE: usize = 1000;
-
-/// Where the server is in its own image (`scripts/server-root`).
-const PROGRAM_OF_IMAGE: &str = "/casemate";
-
-/// Go's texts of ENOSPC and EDQUOT, which are part of the Engine's message with status 500.
-const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// A failed call to the Engine.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +35,8 @@ pub enum EngineError {
     Unavailable {
         /// Where it should be.
         address: String,
+        /// What a caller can do, a sentence.
+        remedy: &'static str,
         /// The error of the connection.
         #[source]
         source: Cause,
@@ -67,12 +58,14 @@ pub enum EngineError {
         after: Duration,
     },
     /// The Engine has no such image and could not pull it.
-    #[error("the Engine has no image {image} ({reason}); {}", how_to_get(image))]
+    #[error("the Engine has no image {image} ({reason}); {remedy}")]
     ImageMissing {
         /// The image as it was named.
         image: String,
         /// Why it was not pulled.
         reason: String,
+        /// How the Engine gets it.
+        remedy: String,
     },
     /// The image exists, but no sandbox can be made from it.
     #[error("the image {image} cannot be used: {reason}")]
@@ -120,13 +113,15 @@ pub enum EngineError {
     #[error(
         "the Engine stored the container {name} weaker than asked: {}{}",
         fields(.differences),
-        remedy(.differences)
+        and_then(.remedy.unwrap_or_default())
     )]
     Weakened {
         /// Its name.
         name: String,
         /// The differences.
         differences: Vec<Difference>,
+        /// What an operator can do, where that is known.
+        remedy: Option<&'static str>,
     },
     /// Its host would not enforce the limits of a sandbox. Nothing was made.
     #[error("the Engine cannot limit the {limits} of a sandbox, so none is started; {fix}")]
@@ -219,57 +214,6 @@ impl EngineError {
             _ => None,
         }
     }
-
-    /// A refusal in the Engine's words, cut to a bounded length.
-    pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
-        let status = podman_status::status_in_dockers_words(status, message);
-        let full = FULL.iter().any(|words| message.contains(words));
-        let message = shorten(message);
-        if full {
-            return Self::Full { call, message };
-        }
-        Self::Refused {
-            call,
-            status,
-            message,
-        }
-    }
-
-    /// No connection to the Engine at `address`, because of `source`.
-    pub(super) fn unreachable(address: &str, source: impl Into<Cause>) -> Self {
-        let (address, source) = (address.to_owned(), source.into());
-        if permission::is_denied(&*source) {
-            let remedy = permission::remedy(&address);
-            return Self::Forbidden { address, remedy };
-        }
-        Self::Unavailable { address, source }
-    }
-
-    /// Converts an error of bollard.
-    pub(super) fn from_bollard(
-        call: &'static str,
-        address: &str,
-        after: Duration,
-        error: BollardError,
-    ) -> Self {
-        match error {
-            BollardError::DockerResponseServerError {
-                status_code,
-                message,
-            } => Self::refused(call, status_code, &message),
-            // An error in the middle of an answer that began as a success: a pull.
-            BollardError::DockerStreamError { error } => Self::refused(call, 500, &error),
-            BollardError::RequestTimeoutError => Self::Deadline { call, after },
-            BollardError::HyperLegacyError { .. }
-            | BollardError::HyperResponseError { .. }
-            | BollardError::IOError { .. }
-            | BollardError::SocketNotFoundError(_) => Self::unreachable(address, error),
-            other => Self::Answer {
-                call,
-                source: Box::new(other),
-            },
-        }
-    }
 }
 
 /// `text` without a trailing line end, at most [`MAX_MESSAGE`] characters of it.
@@ -277,49 +221,11 @@ pub(super) fn shorten(text: &str) -> String {
     text.trim_end().chars().take(MAX_MESSAGE).collect()
 }
 
-/// What makes one of Casemate's own images; none for any other image.
-pub fn how_to_make(image: &str) -> Option<String> {
-    let in_image = std::env::current_exe().is_ok_and(|path| path == Path::new(PROGRAM_OF_IMAGE));
-    let casemate = if in_image {
-        "docker run --rm casemate"
-    } else {
-        "casemate"
-    };
-    let verb = match image {
-        limits::IMAGE => "tools-image",
-        limits::DATA_IMAGE => "tools-image --data",
-        _ => return None,
-    };
-    Some(format!("{casemate} {verb} | docker build --tag {image} -"))
-}
-
-fn how_to_get(image: &str) -> String {
-    how_to_make(image).map_or_else(
-        || "pull or build it there".to_owned(),
-        |line| format!("make it with `{line}`"),
-    )
-}
-
-/// Limits, by their fields: an Engine without the privilege for them stores none.
-const LIMITS: [&str; 3] = [
-    "HostConfig.Memory",
-    "HostConfig.NanoCpus",
-    "HostConfig.PidsLimit",
-];
-
-/// What to do where a limit is missing.
-fn remedy(differences: &[Difference]) -> &'static str {
-    let lacks = |limit: &&str| {
-        differences
-            .iter()
-            .any(|difference| difference.field == **limit)
-    };
-    match LIMITS.iter().any(lacks) {
-        true => {
-            "; a rootless Engine has limits only with cgroup v2 whose controllers cpu, memory and \
-             pids are delegated to its user"
-        }
-        false => "",
+/// After what failed: what can be done, if anything is known.
+fn and_then(remedy: &str) -> String {
+    match remedy {
+        "" => String::new(),
+        remedy => format!("; {remedy}"),
     }
 }
 
@@ -329,22 +235,4 @@ fn fields(differences: &[Difference]) -> String {
         .map(|difference| difference.field.as_str())
         .collect();
     names.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_for_want_of_disk_space_is_told_from_the_others() {
-        let of = |message| EngineError::refused("create", 500, message);
-        for message in [
-            "mkdir /var/lib/docker/overlay2/1-init: no space left on device\n",
-            "write /var/lib/docker/containers/1/.tmp-config.v2.json2: disk quota exceeded",
-        ] {
-            assert!(matches!(of(message), EngineError::Full { .. }), "{message}");
-        }
-        let other = of("quota size requested but no quota support");
-        assert_eq!(other.status(), Some(500));
-    }
 }

@@ -1,10 +1,12 @@
 //! The bridge: what `docker exec` runs as uid 65534. It joins its stdin and
-//! stdout to PID 1's socket, once PID 1 has shown who it is.
+//! stdout to PID 1's socket, once PID 1 has shown who it is. With `--keyed`, as another user, it
+//! then shows PID 1 the key that is first on its stdin.
 //!
 //! When a server dies, the Engine closes the bridge's stdin within milliseconds
 //! but goes on draining its stdout (measured). So the end of stdin ends the
 //! bridge, also while something is still to be written.
 
+use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -15,6 +17,7 @@ use casemate_protocol::SOCKET_NAME;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio, read, write};
 
+use crate::bridge_key::Key;
 use crate::peer;
 
 /// How long a container that was just started may take until PID 1 listens.
@@ -23,8 +26,25 @@ const PID1_LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes in flight each way. HTTP/2 frames are 16 KiB; a few at a time.
 const BUFFER: usize = 64 * 1024;
 
-pub fn main() -> ExitCode {
-    match connect().and_then(|socket| Ok(join(&socket)?)) {
+/// The argument of a bridge that shows a key.
+const KEYED: &str = "--keyed";
+
+pub fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
+    let is_keyed = match args.next().as_deref() {
+        None => false,
+        Some(KEYED) => true,
+        Some(_) => {
+            crate::report_error("usage: casemate-init bridge [--keyed]");
+            return ExitCode::from(64);
+        }
+    };
+    let joined = connect().and_then(|socket| {
+        if is_keyed {
+            show_key(&socket)?;
+        }
+        Ok(join(&socket)?)
+    });
+    match joined {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             crate::report_error(&format!("bridge: {error}"));
@@ -51,6 +71,22 @@ fn connect() -> std::io::Result<UnixStream> {
         Some(credentials) if credentials.pid.is_init() => Ok(socket),
         _ => Err(std::io::Error::other("the socket is not PID 1's")),
     }
+}
+
+/// Hands on the key. The server writes it first; one that does not is gone, which ends stdin.
+fn show_key(mut socket: &UnixStream) -> std::io::Result<()> {
+    let mut key = Key::default();
+    let mut filled = 0;
+    // What follows the key belongs to the conversation: not a byte more is taken, so no buffer.
+    while filled < key.len() {
+        match read(rustix::stdio::stdin(), &mut key[filled..]) {
+            Ok(0) => return Err(std::io::Error::other("stdin ended before the key")),
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    socket.write_all(&key)
 }
 
 #[expect(

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `pid1` | the user, PID 1 | accepts commands and file work over its socket, reaps, kills, ends itself when idle |
 //! | `supervise` | the user, a child of PID 1 | one per command: starts it, reaps what descends from it, reports |
-//! | `bridge` | uid 65534, by `docker exec` | joins its stdin and stdout to PID 1's socket |
+//! | `bridge` | uid 65534, by `docker exec`; with `--keyed` the user | joins its stdin and stdout to PID 1's socket |
 //!
 //! `pid1` and `bridge` first put themselves under the filters of system calls ([`filters`]), which
 //! every command inherits.
@@ -16,6 +16,7 @@
 //! to the kernel once more.
 
 mod bridge;
+mod bridge_key;
 mod capture;
 mod egress;
 mod files;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     match role.as_deref() {
         Some("pid1") => pid1::main(args),
         Some("supervise") => supervisor::main(args),
-        Some("bridge") => bridge::main(),
+        Some("bridge") => bridge::main(args),
         _ => {
             report_error("usage: casemate-init pid1|supervise|bridge; it is started by Casemate");
             ExitCode::from(64)

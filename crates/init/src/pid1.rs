@@ -22,6 +22,7 @@ mod account;
 mod attached;
 mod background;
 mod bounds;
+mod bridges;
 mod caller;
 mod cgroup;
 mod command;
@@ -33,6 +34,7 @@ mod idempotency;
 mod kill_all;
 mod last_use;
 mod lifecycle;
+mod link;
 mod min_free_space;
 mod options;
 mod outcome;
@@ -61,7 +63,7 @@ use std::time::Duration;
 use casemate_protocol::{WORKSPACE, exit};
 
 use self::cgroup::Cgroup;
-use self::commands::Commands;
+use self::commands::{Commands, Times};
 use self::idempotency::IdempotencyCache;
 use self::kill_all::KillAll;
 use self::last_use::LastUse;
@@ -145,7 +147,7 @@ async fn run(options: Options) -> io::Result<i64> {
     if !bare {
         make_own_directories();
     }
-    let orphan_ttl = options.orphan_ttl;
+    let (orphan_ttl, bridges) = (options.orphan_ttl, options.bridge_key.into());
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
     let egress = Egress::new(lifecycle.uses().clone());
     let service = service(
@@ -157,7 +159,7 @@ async fn run(options: Options) -> io::Result<i64> {
     )?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
-    let connections = socket::serve(service, egress.clone(), lifecycle.clone())?;
+    let connections = socket::serve(service, egress.clone(), lifecycle.clone(), bridges)?;
     if !bare {
         tokio::spawn(sweep(workspace, pool));
         tokio::spawn(last_use.clone().keep());
@@ -220,7 +222,10 @@ fn service(
         Shell::find(),
         workspace.clone(),
         pool.clone(),
-        options.background_ttl,
+        Times {
+            background: options.background_ttl,
+            lost_channel: options.lost_channel_ttl,
+        },
     );
     Ok(Service {
         features: workspace.features(),

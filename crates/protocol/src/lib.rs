@@ -87,6 +87,9 @@ pub const LAST_USE_UNKNOWN: i64 = -1;
 /// User id of the bridge. PID 1 serves no other user.
 pub const BRIDGE_UID: u32 = 65534;
 
+/// A bridge that is marked by a key shows it in so many bytes, the first of its standard input.
+pub const BRIDGE_KEY_BYTES: usize = 32;
+
 /// Where casemate-init is in every container.
 pub const INIT_PATH: &str = "/casemate-init";
 

@@ -27,6 +27,7 @@ use super::bounds::check_attached;
 use super::caller::{Caller, Outputs, message};
 use super::command::{Command, outcome};
 use super::commands::Commands;
+use super::link::Link;
 use crate::procfs::ExecState;
 use crate::{procfs, tree};
 
@@ -80,7 +81,8 @@ impl Commands {
 
 /// Sends the outcome, or ends the command when the caller is gone.
 async fn tell(command: Arc<Command>, output: Outputs) {
-    let mut finished = command.watch();
+    // Ended below, whatever became of the connection.
+    let mut finished = command.watch(&Link::default());
     let outcome = tokio::select! {
         biased;
         outcome = outcome(&mut finished) => outcome,

@@ -21,13 +21,14 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::caller::Caller;
+use super::link::Link;
 use super::spill::Spill;
 use super::supervisors::Input;
 use crate::capture::{self, Capture, Stream};
 
 /// How long a command runs on without a watcher: a server that lost its connection is back
 /// sooner, and one that died does not come back.
-const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
+pub const UNWATCHED_GRACE: Duration = Duration::from_secs(10);
 
 /// Bytes of its script that are kept for an operator who asks what runs.
 const SHOWN_SCRIPT_BYTES: usize = 1024;
@@ -47,6 +48,10 @@ pub struct Command {
     chars: usize,
     finished: watch::Sender<Option<Arc<Finished>>>,
     watchers_seen: AtomicU64,
+    /// The connection over which it was last watched.
+    watched_over: Mutex<Link>,
+    /// How long it runs on when that broke.
+    lost_ttl: Duration,
     /// Whether its outcome reached a watcher.
     pub delivered: AtomicBool,
     killed: Notify,
@@ -100,6 +105,8 @@ impl Command {
             chars,
             finished: watch::Sender::new(None),
             watchers_seen: AtomicU64::new(0),
+            watched_over: Mutex::default(),
+            lost_ttl: UNWATCHED_GRACE,
             delivered: AtomicBool::new(false),
             killed: Notify::new(),
             stopped: Notify::new(),
@@ -122,6 +129,11 @@ impl Command {
         let shown = &script[..script.len().min(SHOWN_SCRIPT_BYTES)];
         let script = (Bytes::copy_from_slice(shown), script.len() as u64);
         Self { script, ..self }
+    }
+
+    /// The same, which runs on for so long when the connection of its watcher broke.
+    pub fn kept_for(self, lost_ttl: Duration) -> Self {
+        Self { lost_ttl, ..self }
     }
 
     /// The same, attached to `caller`.
@@ -213,8 +225,9 @@ impl Command {
         cut
     }
 
-    /// Follows the command. As long as the receiver lives, it is watched.
-    pub fn watch(&self) -> watch::Receiver<Option<Arc<Finished>>> {
+    /// Follows the command for a server behind `link`. As long as the receiver lives, it is watched.
+    pub fn watch(&self, link: &Link) -> watch::Receiver<Option<Arc<Finished>>> {
+        *self.link() = link.clone();
         self.watchers_seen.fetch_add(1, Ordering::Relaxed);
         self.finished.subscribe()
     }
@@ -313,20 +326,33 @@ impl Command {
         }
     }
 
-    /// Resolves after [`UNWATCHED_GRACE`] without a watcher; never for a detached command.
+    /// Resolves when it was without a watcher for as long as it may be; never for a detached
+    /// command.
     async fn unwatched(&self) {
         loop {
             self.finished.closed().await;
             let seen = self.watchers_seen.load(Ordering::Relaxed);
+            let is_unwatched = || {
+                let unseen = self.watchers_seen.load(Ordering::Relaxed) == seen;
+                unseen && self.finished.receiver_count() == 0
+            };
             tokio::time::sleep(UNWATCHED_GRACE).await;
+            // By now it is known how the watcher's connection ended.
+            if is_unwatched() && self.link().is_lost() {
+                tokio::time::sleep(self.lost_ttl.saturating_sub(UNWATCHED_GRACE)).await;
+            }
             if self.detached.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
-            let unseen = self.watchers_seen.load(Ordering::Relaxed) == seen;
-            if unseen && self.finished.receiver_count() == 0 {
+            if is_unwatched() {
                 return;
             }
         }
+    }
+
+    fn link(&self) -> MutexGuard<'_, Link> {
+        let link = self.watched_over.lock();
+        link.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -28,11 +28,20 @@ use crate::tree;
 /// Notices that wait for a result. More of them would only repeat.
 const MAX_NOTICES: usize = 8;
 
+/// How long commands and what they left may run on.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// What was left in the background, after the user's last call.
+    pub background: Duration,
+    /// A command whose watcher's connection broke.
+    pub lost_channel: Duration,
+}
+
 /// The commands of this PID 1.
 #[derive(Debug)]
 pub struct Commands {
     lifecycle: Arc<Lifecycle>,
-    background_ttl: Duration,
+    times: Times,
     cgroup: Cgroup,
     supervisors: Supervisors,
     shell: Shell,
@@ -57,11 +66,11 @@ impl Commands {
         shell: Shell,
         workspace: Arc<Workspace>,
         pool: Arc<Pool>,
-        background_ttl: Duration,
+        times: Times,
     ) -> Self {
         Self {
             lifecycle,
-            background_ttl,
+            times,
             cgroup,
             supervisors,
             shell,
@@ -94,6 +103,7 @@ impl Commands {
             .min(MAX_OUTPUT_CHARS);
         let command = Command::new(request.id.clone(), chars)
             .tagged(request.tag.clone())
+            .kept_for(self.times.lost_channel)
             .running(&request.script);
         self.accept(command, request)
     }
@@ -187,7 +197,7 @@ impl Commands {
     /// reason to.
     async fn keep(&self, mut process: Process, command: &Command, busy: ActivityGuard) {
         let (room, stopped) = (self.room.notified(), command.stopped());
-        let (lifecycle, ttl) = (&self.lifecycle, self.background_ttl);
+        let (lifecycle, ttl) = (&self.lifecycle, self.times.background);
         let why = reason_to_end(&mut process, lifecycle, self.cgroup, ttl, room, stopped).await;
         let Some(why) = why else { return };
         self.end_tree(&mut process, None).await;

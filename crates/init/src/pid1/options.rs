@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::command::UNWATCHED_GRACE;
+use crate::bridge_key::KeyHash;
+
 /// What the server decided when it made the container.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
@@ -10,6 +13,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// What a command left in the background is ended this long after the last call.
     pub background_ttl: Duration,
+    /// How long a command runs on whose watcher's connection broke: servers come back.
+    pub lost_channel_ttl: Duration,
     /// PID 1 ends itself, even with running commands, if no server was connected for this long.
     /// `None`: never, as other servers may connect.
     pub orphan_ttl: Option<Duration>,
@@ -19,6 +24,8 @@ pub struct Options {
     pub shared: Vec<PathBuf>,
     /// The volume is no user's workspace: PID 1 makes no files there.
     pub bare: bool,
+    /// Where the Engine cannot run the bridge as a user of its own: what a bridge shows instead.
+    pub bridge_key: Option<KeyHash>,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
@@ -28,16 +35,19 @@ impl Options {
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
         let (mut orphan_ttl, mut disk_floor) = (None, 0);
-        let (mut shared, mut bare) = (Vec::new(), false);
+        let mut lost_channel_ttl = UNWATCHED_GRACE;
+        let (mut shared, mut bare, mut bridge_key) = (Vec::new(), false, None);
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
                 "--idle-timeout-ms" => idle_timeout = Some(millis(name, value)?),
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
                 "--orphan-ttl-ms" => orphan_ttl = Some(millis(name, value)?),
+                "--lost-channel-ttl-ms" => lost_channel_ttl = millis(name, value)?,
                 "--disk-floor-bytes" => disk_floor = bytes(name, value)?,
                 "--shared" => shared.push(PathBuf::from(value)),
                 "--bare" => bare = value == "yes",
+                "--bridge-key-sha256" => bridge_key = Some(key_hash(name, value)?),
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -45,13 +55,19 @@ impl Options {
         Ok(Self {
             idle_timeout: idle_timeout.ok_or("--idle-timeout-ms is missing")?,
             background_ttl: background_ttl.ok_or("--background-ttl-ms is missing")?,
+            lost_channel_ttl,
             orphan_ttl,
             disk_floor,
             shared,
             bare,
+            bridge_key,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
+}
+
+fn key_hash(name: &str, value: &str) -> Result<KeyHash, String> {
+    KeyHash::parse(value).ok_or_else(|| format!("{name}: {value}: not 64 hexadecimal digits"))
 }
 
 fn bytes(name: &str, value: &str) -> Result<u64, String> {
@@ -78,9 +94,10 @@ mod tests {
     #[test]
     fn a_container_may_be_told_when_it_is_an_orphan_and_what_room_to_leave() {
         let all = "--idle-timeout-ms=1 --background-ttl-ms=2 --spec=ab --orphan-ttl-ms=30000 \
-            --disk-floor-bytes=4096";
+            --disk-floor-bytes=4096 --lost-channel-ttl-ms=900000";
         let options = parse(&all.split(' ').collect::<Vec<_>>()).expect("parses");
         assert_eq!(options.disk_floor, 4096);
+        assert_eq!(options.lost_channel_ttl, Duration::from_secs(900));
         assert_eq!(options.orphan_ttl, Some(Duration::from_secs(30)));
     }
 
@@ -94,6 +111,24 @@ mod tests {
     }
 
     #[test]
+    fn a_bridge_may_have_to_show_a_key() {
+        let hash = "ab".repeat(32);
+        let all = ["--idle-timeout-ms=1", "--background-ttl-ms=2", "--spec=ab"];
+        let with = |hash: &str| {
+            let argument = format!("--bridge-key-sha256={hash}");
+            parse(&[&all[..], &[&argument]].concat())
+        };
+        assert!(with(&hash).expect("parses").bridge_key.is_some());
+        assert!(parse(&all).expect("parses").bridge_key.is_none());
+        for wrong in ["", "ab", &hash[1..], &"+f".repeat(32), &"é".repeat(32)] {
+            assert!(
+                with(wrong).is_err_and(|error| error.contains("64 hex")),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn all_arguments_are_required_and_no_other_is_taken() {
         let good = [
             "--idle-timeout-ms=900000",
@@ -103,6 +138,7 @@ mod tests {
         let options = parse(&good).expect("parses");
         assert_eq!(options.idle_timeout, Duration::from_secs(900));
         assert_eq!((options.orphan_ttl, options.disk_floor), (None, 0));
+        assert_eq!(options.lost_channel_ttl, UNWATCHED_GRACE);
         assert!(options.shared.is_empty() && !options.bare);
         assert!(parse(&good[1..]).is_err_and(|error| error.contains("idle-timeout")));
         assert!(parse(&["--spec=a", "--else=1"]).is_err_and(|error| error.contains("--else")));

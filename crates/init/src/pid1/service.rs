@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use casemate_protocol::{
     Accepted, BackupRequest, CancelReply, CancelRequest, CommandEvent, Confinement, DeleteReply,
-    DeleteRequest, DetachReply, DetachRequest, DownloadPart, DownloadRequest, EditFileReply,
-    EditFileRequest, Event, EventsRequest, Failure, FailureExt as _, HelloReply, HelloRequest,
-    KillReply, KillRequest, ListFilesReply, ListFilesRequest, MakeDirectoryReply,
-    MakeDirectoryRequest, MoveReply, MoveRequest, PROTOCOL, PortInput, PortOutput, ReadBytesReply,
-    ReadBytesRequest, ReadLinesReply, ReadLinesRequest, RetireReply, RetireRequest, RunInput,
-    RunOutput, SignalReply, SignalRequest, StartRequest, StatReply, StatRequest, StatsReply,
-    StatsRequest, UploadEvent, UploadPart, WatchRequest, WriteFileReply, WriteFileRequest,
-    command_event, exit, failure::Code, port_input, run_input::Input, sandbox_server::Sandbox,
-    upload_part::Part,
+    DeleteRequest, DepartReply, DepartRequest, DetachReply, DetachRequest, DownloadPart,
+    DownloadRequest, EditFileReply, EditFileRequest, Event, EventsRequest, Failure,
+    FailureExt as _, HelloReply, HelloRequest, KillReply, KillRequest, ListFilesReply,
+    ListFilesRequest, MakeDirectoryReply, MakeDirectoryRequest, MoveReply, MoveRequest, PROTOCOL,
+    PortInput, PortOutput, ReadBytesReply, ReadBytesRequest, ReadLinesReply, ReadLinesRequest,
+    RetireReply, RetireRequest, RunInput, RunOutput, SignalReply, SignalRequest, StartRequest,
+    StatReply, StatRequest, StatsReply, StatsRequest, UploadEvent, UploadPart, WatchRequest,
+    WriteFileReply, WriteFileRequest, command_event, exit, failure::Code, port_input,
+    run_input::Input, sandbox_server::Sandbox, upload_part::Part,
 };
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,6 +32,7 @@ use super::commands::Commands;
 use super::idempotency::IdempotencyCache;
 use super::last_use::LastUse;
 use super::lifecycle::{Lifecycle, milliseconds};
+use super::link::Link;
 use super::ports::Ports;
 use super::transfers::Transfers;
 use crate::egress::Egress;
@@ -81,6 +82,12 @@ pub struct Service {
     pub started: Instant,
 }
 
+/// The connection that the request came over: the socket puts it there.
+fn link<T>(request: &Request<T>) -> Link {
+    let link = request.extensions().get::<Link>();
+    link.cloned().unwrap_or_default()
+}
+
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -118,10 +125,11 @@ impl Sandbox for Service {
         &self,
         request: Request<StartRequest>,
     ) -> Result<Response<Self::StartStream>, Status> {
+        let link = link(&request);
         let command = self.commands.start(request.into_inner());
         let command = command.map_err(Failure::into_status)?;
         let accepted = event(command_event::Event::Accepted(Accepted {}));
-        let events = tokio_stream::once(Ok(accepted)).chain(follow(command, 0));
+        let events = tokio_stream::once(Ok(accepted)).chain(follow(command, 0, &link));
         Ok(Response::new(Box::pin(events)))
     }
 
@@ -129,10 +137,20 @@ impl Sandbox for Service {
         &self,
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let link = link(&request);
         let request = request.into_inner();
         let command = self.commands.find(&request.id);
         let command = command.map_err(Failure::into_status)?;
-        Ok(Response::new(Box::pin(follow(command, request.offset))))
+        let events = follow(command, request.offset, &link);
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn depart(
+        &self,
+        request: Request<DepartRequest>,
+    ) -> Result<Response<DepartReply>, Status> {
+        link(&request).depart();
+        Ok(Response::new(DepartReply {}))
     }
 
     async fn detach(

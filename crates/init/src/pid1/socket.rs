@@ -1,5 +1,5 @@
 //! PID 1's socket: abstract, so that there is nothing to unlink, and no other process can bind the
-//! name while PID 1 lives. Only the bridge's user is served.
+//! name while PID 1 lives. Only the bridge's user is served, or who shows the bridge's key.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,22 +12,21 @@ use std::time::Duration;
 use casemate_protocol::egress::egress_server::{EgressServer, SERVICE_NAME as EGRESS_SERVICE};
 use casemate_protocol::sandbox_server::SandboxServer;
 use casemate_protocol::{
-    BRIDGE_UID, MAX_EGRESS_MESSAGE, MAX_MESSAGE, SANDBOX_CONNECTION_WINDOW, SOCKET_NAME,
-    STREAM_WINDOW,
+    MAX_EGRESS_MESSAGE, MAX_MESSAGE, SANDBOX_CONNECTION_WINDOW, SOCKET_NAME, STREAM_WINDOW,
 };
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustix::io::Errno;
-use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, http};
 
+use super::bridges::{Bridges, greet, is_own_user};
 use super::lifecycle::Lifecycle;
+use super::link::Link;
 use super::service::Service;
 use crate::egress::Egress;
 use crate::peer;
@@ -37,11 +36,12 @@ use crate::peer;
 const MAX_BRIDGES: usize = 16;
 
 /// Connections whose first byte is awaited. User code can connect too; it is
-/// turned away with its first byte, or after [`FIRST_BYTE_TIMEOUT`].
+/// turned away with its first byte, or after [`GREET_TIMEOUT`].
 const MAX_STRANGERS: usize = 256;
 
-/// How long a peer may take to send its first byte. The bridge sends it at once.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a peer may take to show that it is a bridge: that sends its first byte at once, and the
+/// key as soon as it has it from the server.
+const GREET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A stream that is silent for this long is asked for a sign of life.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -58,6 +58,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The services on each connection.
 #[derive(Debug, Clone)]
 struct Services {
+    /// The connection.
+    link: Link,
     sandbox: SandboxServer<Service>,
     egress: EgressServer<Egress>,
 }
@@ -72,7 +74,8 @@ impl tonic::codegen::Service<http::Request<Incoming>> for Services {
     }
 
     /// Paths are `/package.Service/Call`. A service answers a call that it does not know.
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.link.clone());
         let service = request.uri().path().split('/').nth(1);
         if service == Some(EGRESS_SERVICE) {
             self.egress.call(request)
@@ -139,19 +142,22 @@ pub fn serve(
     service: Service,
     egress: Egress,
     lifecycle: Arc<Lifecycle>,
+    bridges: Bridges,
 ) -> io::Result<Connections> {
     let listener = StdListener::bind_addr(&SocketAddr::from_abstract_name(SOCKET_NAME)?)?;
     listener.set_nonblocking(true)?;
     peer::ask(&listener)?;
     let listener = UnixListener::from_std(listener)?;
     let services = Services {
+        link: Link::default(),
         sandbox: SandboxServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE),
         egress: EgressServer::new(egress).max_decoding_message_size(MAX_EGRESS_MESSAGE),
     };
     let connections = Connections(watch::Sender::new(0));
-    tokio::spawn(accept(listener, services, lifecycle, connections.clone()));
+    let served = connections.clone();
+    tokio::spawn(accept(listener, services, lifecycle, served, bridges));
     Ok(connections)
 }
 
@@ -160,6 +166,7 @@ async fn accept(
     services: Services,
     lifecycle: Arc<Lifecycle>,
     connections: Connections,
+    bridges: Bridges,
 ) {
     let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
     loop {
@@ -169,15 +176,16 @@ async fn accept(
             continue;
         };
         let stranger = strangers.clone().try_acquire_owned().ok();
-        if stranger.is_none() && is_own_user(&stream) {
-            // User code holds all the places: it gets no more, the bridge does.
+        if stranger.is_none() && (bridges != Bridges::OfBridgeUser || is_own_user(&stream)) {
+            // User code holds all the places: it gets no more, the bridge does. One that is
+            // marked by its key tries again when this user's code lets a place go.
             continue;
         }
         let (services, lifecycle, connections) =
             (services.clone(), lifecycle.clone(), connections.clone());
         tokio::spawn(async move {
             let known = matches!(
-                timeout(FIRST_BYTE_TIMEOUT, greet(&stream)).await,
+                timeout(GREET_TIMEOUT, greet(&stream, bridges)).await,
                 Ok(Ok(true))
             );
             drop(stranger);
@@ -191,29 +199,12 @@ async fn accept(
     }
 }
 
-/// Whether the kernel says that the peer is of PID 1's own user, so no bridge. Asked
-/// only in a crowd: some kernels do not answer this right (see [`peer`]).
-fn is_own_user(stream: &UnixStream) -> bool {
-    let own = rustix::process::getuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == own)
-}
-
-/// Whether the peer is a bridge; if so it is told who this is.
-async fn greet(stream: &UnixStream) -> io::Result<bool> {
-    peer::ask(stream)?;
-    let credentials = stream
-        .async_io(Interest::READABLE, || {
-            peer::receive(stream).map_err(Errno::into)
-        })
-        .await?;
-    if credentials.is_none_or(|credentials| credentials.uid.as_raw() != BRIDGE_UID) {
-        return Ok(false);
-    }
-    peer::send(stream)?;
-    Ok(true)
-}
-
 async fn converse(stream: UnixStream, services: Services, lifecycle: &Lifecycle) {
+    let link = Link::default();
+    let services = Services {
+        link: link.clone(),
+        ..services
+    };
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -230,6 +221,7 @@ async fn converse(stream: UnixStream, services: Services, lifecycle: &Lifecycle)
             let _ = timeout(FLUSH_TIMEOUT, connection).await;
         }
     }
+    link.end();
 }
 
 #[cfg(test)]

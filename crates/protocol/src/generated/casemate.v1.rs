@@ -162,6 +162,10 @@ pub mod failure {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DepartRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DepartReply {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HelloRequest {
     /// Major version of this protocol that the server speaks.
     #[prost(uint32, tag = "1")]
@@ -1579,6 +1583,29 @@ pub mod sandbox_client {
                 .insert(GrpcMethod::new("casemate.v1.Sandbox", "Detach"));
             self.inner.unary(req, path, codec).await
         }
+        /// This server is about to end, and will not watch again what it watches over this connection. Where
+        /// connections break now and then, PID 1 would otherwise wait for it for a long time.
+        pub async fn depart(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DepartRequest>,
+        ) -> std::result::Result<tonic::Response<super::DepartReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/casemate.v1.Sandbox/Depart",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("casemate.v1.Sandbox", "Depart"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Ends a command and everything that it started; its watchers get the outcome.
         pub async fn kill(
             &mut self,
@@ -2066,6 +2093,12 @@ pub mod sandbox_server {
             &self,
             request: tonic::Request<super::DetachRequest>,
         ) -> std::result::Result<tonic::Response<super::DetachReply>, tonic::Status>;
+        /// This server is about to end, and will not watch again what it watches over this connection. Where
+        /// connections break now and then, PID 1 would otherwise wait for it for a long time.
+        async fn depart(
+            &self,
+            request: tonic::Request<super::DepartRequest>,
+        ) -> std::result::Result<tonic::Response<super::DepartReply>, tonic::Status>;
         /// Ends a command and everything that it started; its watchers get the outcome.
         async fn kill(
             &self,
@@ -2483,6 +2516,49 @@ pub mod sandbox_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DetachSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/casemate.v1.Sandbox/Depart" => {
+                    #[allow(non_camel_case_types)]
+                    struct DepartSvc<T: Sandbox>(pub Arc<T>);
+                    impl<T: Sandbox> tonic::server::UnaryService<super::DepartRequest>
+                    for DepartSvc<T> {
+                        type Response = super::DepartReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DepartRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Sandbox>::depart(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DepartSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

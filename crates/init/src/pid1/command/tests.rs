@@ -1,9 +1,10 @@
 use super::*;
+use crate::pid1::link::Link;
 
 #[tokio::test(start_paused = true)]
 async fn a_command_nobody_watches_is_interrupted_after_the_grace() {
     let command = Command::new("a".into(), 10);
-    let watcher = command.watch();
+    let watcher = command.watch(&Link::default());
     let hour = Duration::from_secs(3600);
     let start = tokio::time::Instant::now();
     let interrupted = command.interrupted(hour);
@@ -18,7 +19,7 @@ async fn a_command_nobody_watches_is_interrupted_after_the_grace() {
 #[tokio::test(start_paused = true)]
 async fn a_detached_command_needs_no_watcher() {
     let command = Command::new("a".into(), 10);
-    drop(command.watch());
+    drop(command.watch(&Link::default()));
     command.detach();
     let interrupted = command.interrupted(Duration::from_secs(600)).await;
     assert_eq!(interrupted, Interruption::Deadline);
@@ -28,7 +29,7 @@ async fn a_detached_command_needs_no_watcher() {
 async fn an_operator_ends_a_command_that_is_watched_and_one_that_is_not() {
     for is_detached in [false, true] {
         let command = Command::new("a".into(), 10);
-        let _watcher = command.watch();
+        let _watcher = command.watch(&Link::default());
         if is_detached {
             command.detach();
         }
@@ -65,11 +66,44 @@ fn a_command_is_for_the_request_with_its_tag_until_it_lives_on() {
 #[tokio::test(start_paused = true)]
 async fn a_watcher_that_comes_back_in_time_saves_the_command() {
     let command = Command::new("a".into(), 10);
-    drop(command.watch());
+    drop(command.watch(&Link::default()));
     let interrupted = command.interrupted(Duration::from_secs(30));
     tokio::pin!(interrupted);
     let early = tokio::time::timeout(Duration::from_secs(9), interrupted.as_mut());
     assert!(early.await.is_err());
-    let _watcher = command.watch();
+    let _watcher = command.watch(&Link::default());
+    assert_eq!(interrupted.await, Interruption::Deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_waits_longer_for_a_server_whose_connection_broke() {
+    let (hour, ttl) = (Duration::from_secs(3600), Duration::from_secs(900));
+    for (departs, ends, seconds) in [(false, true, 900), (true, true, 10), (false, false, 10)] {
+        let command = Command::new("a".into(), 10).kept_for(ttl);
+        let link = Link::default();
+        drop(command.watch(&link));
+        if departs {
+            link.depart();
+        }
+        if ends {
+            link.end();
+        }
+        let start = tokio::time::Instant::now();
+        assert_eq!(command.interrupted(hour).await, Interruption::Cancelled);
+        assert_eq!(start.elapsed().as_secs(), seconds, "{departs} {ends}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_back_late_finds_the_command_of_its_broken_connection() {
+    let command = Command::new("a".into(), 10).kept_for(Duration::from_secs(900));
+    let broken = Link::default();
+    drop(command.watch(&broken));
+    broken.end();
+    let interrupted = command.interrupted(Duration::from_secs(2000));
+    tokio::pin!(interrupted);
+    let early = tokio::time::timeout(Duration::from_secs(890), interrupted.as_mut());
+    assert!(early.await.is_err());
+    let _watcher = command.watch(&Link::default());
     assert_eq!(interrupted.await, Interruption::Deadline);
 }

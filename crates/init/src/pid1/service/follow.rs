@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::pid1::command::{Command, outcome};
+use crate::pid1::link::Link;
 
 /// The newest output that one progress event carries, in bytes.
 const PROGRESS_OUTPUT_LIMIT: usize = 1024;
@@ -24,10 +25,14 @@ pub fn event(event: Event) -> CommandEvent {
 
 /// Progress from `offset` on, then the outcome. While the stream lives, the
 /// command is watched.
-pub fn follow(command: Arc<Command>, offset: u64) -> ReceiverStream<Result<CommandEvent, Status>> {
+pub fn follow(
+    command: Arc<Command>,
+    offset: u64,
+    link: &Link,
+) -> ReceiverStream<Result<CommandEvent, Status>> {
     let (events, stream) = mpsc::channel(1);
     // Here and not in the task: a command must be watched from the first moment.
-    let finished = command.watch();
+    let finished = command.watch(link);
     tokio::spawn(tell(command, offset, finished, events));
     ReceiverStream::new(stream)
 }
