@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::EngineError;
 use super::labels::{HELPER_MODE, MODE, OWNER_MODE, USER};
 
-/// The state of a container, in the Engine's words.
+/// The state of a container, in Docker's words. The aliases are Podman's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Exists, and was never started.
+    #[serde(alias = "configured", alias = "initialized")]
     Created,
     /// Runs.
     Running,
@@ -23,8 +22,10 @@ pub enum State {
     /// Between two runs.
     Restarting,
     /// Is being removed; its name is not free yet.
+    #[serde(alias = "stopping")]
     Removing,
     /// Ended.
+    #[serde(alias = "stopped")]
     Exited,
     /// Ended, but could not be removed completely.
     Dead,
@@ -134,6 +135,24 @@ struct ContainerConfig {
     labels: Option<BTreeMap<String, String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedContainer {
+    id: String,
+    names: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    state: Option<State>,
+    #[serde(default)]
+    created: i64,
+    mounts: Option<Vec<ListedMount>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedMount {
+    name: Option<String>,
+}
+
 impl ContainerSummary {
     /// Whether it is a user's sandbox or a helper on the user's volume, and not a container that
     /// gives a volume its owner: [`Self::gives_an_owner`].
@@ -153,30 +172,30 @@ impl ContainerSummary {
             .is_some_and(|mode| mode == HELPER_MODE)
     }
 
-    /// `None` for a row without an id, which no Engine sends.
-    pub(super) fn from_summary(summary: models::ContainerSummary) -> Option<Self> {
-        let name = summary
-            .names
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .unwrap_or_default();
-        let state = summary
-            .state
-            .map(|state| state.to_string())
-            .unwrap_or_default();
-        let state = StrDeserializer::<ValueError>::new(&state);
-        Some(Self {
-            id: summary.id?,
-            name: name.trim_start_matches('/').to_owned(),
-            labels: summary.labels.unwrap_or_default().into_iter().collect(),
-            state: State::deserialize(state).unwrap_or(State::Unknown),
-            created: summary.created.unwrap_or_default(),
-            volumes: {
-                let mounts = summary.mounts.unwrap_or_default().into_iter();
-                mounts.filter_map(|mount| mount.name).collect()
-            },
-        })
+    /// The rows of a listing. A state, label or mount that is missing or unknown does not hide the
+    /// others.
+    pub(super) fn parse_all(listing: Value) -> Result<Vec<Self>, EngineError> {
+        let rows: Vec<ListedContainer> =
+            serde_json::from_value(listing).map_err(|error| EngineError::Answer {
+                call: "list",
+                source: error.into(),
+            })?;
+        Ok(rows.into_iter().map(Self::from).collect())
+    }
+}
+
+impl From<ListedContainer> for ContainerSummary {
+    fn from(row: ListedContainer) -> Self {
+        let name = row.names.unwrap_or_default().into_iter().next();
+        let mounts = row.mounts.unwrap_or_default().into_iter();
+        Self {
+            id: row.id,
+            name: name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            labels: row.labels.unwrap_or_default(),
+            state: row.state.unwrap_or(State::Unknown),
+            created: row.created,
+            volumes: mounts.filter_map(|mount| mount.name).collect(),
+        }
     }
 }
 
@@ -211,5 +230,44 @@ impl Container {
             labels: seen.config.labels.unwrap_or_default(),
             stored,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_odd_hides_no_other() {
+        let listing = json!([
+            { "Id": "1", "Names": ["/a"], "State": "stopped", "Created": 7, "Labels": { "l": "v" },
+              "Mounts": [{ "Name": "v", "Type": "volume" }, { "Type": "bind" }] },
+            { "Id": "2", "Names": ["b"], "State": "of a later version", "Labels": null },
+            { "Id": "3" },
+        ]);
+        let rows = ContainerSummary::parse_all(listing).expect("rows");
+        let seen: Vec<_> = rows.iter().map(|row| (&*row.name, row.state)).collect();
+        let states = [State::Exited, State::Unknown, State::Unknown];
+        assert_eq!(
+            seen,
+            ["a", "b", ""].into_iter().zip(states).collect::<Vec<_>>()
+        );
+        assert_eq!((rows[0].created, &rows[0].labels["l"][..]), (7, "v"));
+        assert_eq!(rows[0].volumes, ["v"]);
+        assert!(ContainerSummary::parse_all(json!({ "message": "no" })).is_err());
+    }
+
+    #[test]
+    fn podmans_states_are_dockers() {
+        for (podmans, state) in [
+            ("configured", State::Created),
+            ("initialized", State::Created),
+            ("stopping", State::Removing),
+            ("stopped", State::Exited),
+        ] {
+            assert_eq!(State::deserialize(json!(podmans)).expect("a state"), state);
+        }
     }
 }

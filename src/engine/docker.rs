@@ -5,12 +5,12 @@ use std::future::Future;
 use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerCreateBody, ContainerWaitResponse};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptions, RemoveContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
 };
 use casemate_protocol::Confinement;
 use futures_util::StreamExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::debug;
 
 use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
@@ -19,7 +19,7 @@ use super::kind::EngineKind;
 use super::labels::label_filters;
 use super::spec::ContainerSpec;
 use super::verify::{self, Difference, DifferenceKind};
-use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
+use super::{CLIENT_TIMEOUT, Engine, UPDATE_TIMEOUT, segment};
 
 impl Engine {
     /// The container of this name or id, if it exists.
@@ -308,18 +308,11 @@ impl Engine {
         &self,
         labels: &[(&str, &str)],
     ) -> Result<Vec<ContainerSummary>, EngineError> {
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&label_filters(labels))
-            .build();
-        let docker = self.docker().await?;
-        let rows = self
-            .bounded("list", QUERY_TIMEOUT, docker.list_containers(Some(options)))
-            .await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(ContainerSummary::from_summary)
-            .collect())
+        let filters = serde_json::json!(label_filters(labels)).to_string();
+        let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
+        let path = format!("/containers/json?all=true&filters={filters}");
+        // bollard refuses a whole listing for one state that it does not know, as Podman's `stopped`.
+        ContainerSummary::parse_all(self.get("list", &path).await?)
     }
 }
 

@@ -26,7 +26,7 @@ use super::{Engine, hex, labels, node, podman};
 pub(super) const REPOSITORY: &str = "casemate-prepared";
 
 /// Version of the steps that prepare an image. Raised when they change.
-const RECIPE: u32 = 4;
+const RECIPE: u32 = 5;
 
 /// Hex digits of the tag: 48 bits. Only the operator chooses the hashed values.
 const TAG_DIGITS: usize = 12;
