@@ -242,8 +242,9 @@ async fn a_huge_sparse_file_from_the_host_is_read_within_a_second() {
 #[tokio::test]
 async fn a_container_of_bind_mode_ends_itself_and_the_files_stay() {
     let (host, instance) = (Host::new(), Instance::new());
+    let idle = format!("{}s", allowed(Duration::from_secs(1)).as_secs());
     let server = on(&instance, "CASEMATE_BIND_DIR", &host.at("work"))
-        .env("CASEMATE_IDLE_TIMEOUT", "1s")
+        .env("CASEMATE_IDLE_TIMEOUT", &idle)
         .start()
         .await;
     server.write("file", "kept").await;
