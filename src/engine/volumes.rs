@@ -10,7 +10,7 @@ use super::error::EngineError;
 use super::labels::{Labels, REMADE, UID, label_filters};
 use super::parse_rfc3339;
 use super::uids::RunAs;
-use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
+use super::{Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, podman, segment};
 
 /// What stores a volume. Data: with several machines it is not the Engine's own disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +100,20 @@ impl Engine {
     ) -> Result<VolumeSummary, EngineError> {
         let docker = self.docker().await?;
         let name = request.name.clone().unwrap_or_default();
-        let call = docker.create_volume(request);
-        match self.bounded("create volume", UPDATE_TIMEOUT, call).await {
+        let create = || {
+            let call = docker.create_volume(request.clone());
+            self.bounded("create volume", UPDATE_TIMEOUT, call)
+        };
+        let made = match create().await {
+            // Another server was faster, by a moment. The next call finds its volume.
+            Err(EngineError::Refused { message, .. })
+                if message.contains(podman::VOLUME_EXISTS) =>
+            {
+                create().await
+            }
+            made => made,
+        };
+        match made {
             Ok(volume) => Ok(volume.into()),
             // It exists with another driver.
             Err(error) if error.status() == Some(409) => Err(foreign(name)),
