@@ -47,7 +47,7 @@ async fn limits_are_real_or_every_sandbox_is_refused_by_name() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(cgroups["level"], "error", "{report}");
-    let fix = cgroups["fix"].as_str().expect("a fix");
+    let fix = cgroups["mend"].as_str().expect("a fix");
     assert!(fix.contains("cgroup v2"), "{fix}");
 }
 
