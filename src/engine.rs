@@ -1,22 +1,22 @@
-//! What runs the containers: one face, and a house for each engine behind it.
+//! What runs the containers: one interface, with a backend for each kind of engine.
 //!
 //! ```text
 //! Engine (container_calls, volume_calls, image_calls, host_calls)
 //!   └─► docker   Docker Engine and Podman, by Docker's API
 //!
-//! container, container_spec, volume, …   plain data, which a house takes and gives
+//! container, container_spec, volume, …   plain data, which a backend takes and gives
 //! labels, rootfs, accounts, env, …       what is the same on every engine
 //! ```
 //!
 //! Invariants:
 //!
-//! - No module outside sees a type of a house, or of a library that a house speaks by.
-//! - Houses do not see each other, and none sees the face.
+//! - No module outside sees a type of a backend, or of a library that a backend speaks by.
+//! - Backends do not see each other, and none sees the interface.
 //! - An [`Engine`] is a value, not a global. Making one does no I/O: what it speaks to may be down.
 //! - Every call has a deadline, except [`Engine::ended`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
-/// One call, answered by whichever house this Engine is.
+/// One call, answered by whichever backend this Engine is.
 macro_rules! dispatch {
     ($engine:ident.$call:ident($($argument:expr),*).await) => {
         match $engine {
@@ -43,7 +43,6 @@ mod engine_version;
 mod env;
 mod error;
 mod exec_stream;
-mod hex;
 mod host_calls;
 mod image_calls;
 mod kind;

@@ -15,7 +15,7 @@
 //! provision           finds, makes, adopts and ends containers and volumes
 //! egress              names, connections and bytes that leave a sandbox
 //! channel             gRPC to PID 1 over one stream that the engine opens
-//! engine              what runs the containers, behind one face: Docker Engine, Podman
+//! engine              what runs the containers, behind one interface: Docker Engine, Podman
 //! config, identity, workspace      values that are valid once they exist
 //! audit               one chained line for each call
 //! meter               metrics

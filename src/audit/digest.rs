@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::identity::hex;
+
 /// Bytes that `audit_content` keeps of each content: a command and its output are rarely longer,
 /// and a line stays readable.
 pub const CONTENT_BYTES: usize = 64 * 1024;
@@ -66,14 +68,6 @@ impl Digest {
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

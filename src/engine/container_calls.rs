@@ -1,4 +1,4 @@
-//! The face of containers: made, found, ended, and the way into them.
+//! The interface of containers: made, found, ended, and the way into them.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! The specification of a sandbox's container: plain data, from which each house makes its own
+//! The specification of a sandbox's container: plain data, from which each backend makes its own
 //! request and its own hash.
 
 use super::kind::EngineKind;

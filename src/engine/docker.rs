@@ -1,4 +1,4 @@
-//! Docker's house: the Engine API of Docker, and of Podman, by bollard.
+//! The backend for Docker Engine, and for Podman, which has Docker's API; by bollard.
 //!
 //! ```text
 //! DockerEngine ─► connect (negotiates the API version) ─► bollard, raw ─► Engine's socket

@@ -1,4 +1,4 @@
-//! The face of an Engine itself and its host: where it is, what it can, what it counts.
+//! The interface of an Engine itself and its host: where it is, what it can, what it counts.
 
 use std::sync::Arc;
 

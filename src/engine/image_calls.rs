@@ -1,4 +1,4 @@
-//! The face of images: what sandboxes run from.
+//! The interface of images: what sandboxes run from.
 
 use super::Engine;
 use super::description::ImageDescription;

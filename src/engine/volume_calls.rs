@@ -1,4 +1,4 @@
-//! The face of volumes, and of marks.
+//! The interface of volumes, and of marks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -113,8 +113,8 @@ impl Engine {
         dispatch!(self.volumes_with_uid().await)
     }
 
-    /// The bytes of each volume, by name, as far as they are known. It may read whole directories:
-    /// it is for an operator who waits.
+    /// The bytes of each volume, by name, as far as they are known. It may read whole
+    /// directories, so only operators' commands call it.
     ///
     /// # Errors
     /// Those of every call; a busy disk takes longer than its time.

@@ -21,14 +21,14 @@ fn snapshots(scratch: &Scratch) -> Snapshots {
         issuer: "local".parse().expect("an issuer"),
         subject: "alice".parse().expect("a subject"),
     };
-    let context = ServerContext::new(config, scratch.face.clone());
+    let context = ServerContext::new(config, scratch.interface.clone());
     Snapshots::new(Provisioner::new(&context, &user.into()))
 }
 
 async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
     let ours = [(labels::INSTANCE, scratch.name.as_str())];
-    let volumes = scratch.face.list_volumes(&ours).await;
-    let containers = scratch.face.list_containers(&ours).await;
+    let volumes = scratch.interface.list_volumes(&ours).await;
+    let containers = scratch.interface.list_containers(&ours).await;
     let volumes = volumes.expect("a list").into_iter().map(|row| row.name);
     (volumes.collect(), containers.expect("a list").len())
 }
@@ -63,7 +63,9 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
         let volume = format!("{}-g1-a", provisioner.spec.name.as_str());
         let labels = provisioner.spec.labels();
         let number = [(labels::GENERATION, "1".to_owned())];
-        let make = scratch.face.ensure_volume(&volume, &labels, &number, None);
+        let make = scratch
+            .interface
+            .ensure_volume(&volume, &labels, &number, None);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
         let helper = snapshots.start_helper(HelperPurpose::Restore, workspace(), RunAs::DEFAULT);
@@ -85,7 +87,7 @@ async fn a_young_mark_stays_also_without_its_volume() {
         ));
         let labels = snapshots.provisioner.spec.labels();
         let mark = [(labels::PENDING, "v".to_owned())];
-        let make = scratch.face.ensure_volume(&name, &labels, &mark, None);
+        let make = scratch.interface.ensure_volume(&name, &labels, &mark, None);
         make.await.expect("made");
         snapshots.tidy().await.expect("tidied");
         assert_eq!(left(scratch).await.0, [name]);

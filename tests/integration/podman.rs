@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Instance, TestServer, docker, eventually};
+use crate::harness::{Instance, TestServer, docker, eventually, not_run};
 
 /// How long a container may take to be replaced.
 const SOON: Duration = Duration::from_secs(20);
@@ -64,8 +64,7 @@ impl Drop for Tag {
 #[tokio::test]
 async fn an_image_of_podmans_own_machine_is_found_by_its_short_name() {
     if !docker::is_podman() || is_without_limits() {
-        // Docker knows no such names.
-        return;
+        return not_run("Docker knows no such names");
     }
     let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
     let local = Tag(format!("localhost/{name}"));
@@ -80,8 +79,7 @@ async fn an_image_of_podmans_own_machine_is_found_by_its_short_name() {
 #[tokio::test]
 async fn a_sandbox_that_is_not_as_podman_says_makes_room_for_another() {
     if !docker::is_podman() || is_without_limits() {
-        // Docker's word is true.
-        return;
+        return not_run("Docker's word is true");
     }
     let server = TestServer::new().start().await;
     server.shell("true").await;

@@ -5,8 +5,8 @@
 //! spelled out, and `super` is followed from the module that the file's name and its inline
 //! modules make.
 
+mod backends;
 mod circles;
-mod houses;
 mod names;
 mod source;
 
@@ -85,13 +85,13 @@ const NAMES: [(&str, &str, &str); 13] = [
     (
         "bollard",
         "src/engine/docker. src/engine/docker/ crates/init/",
-        "only the house of Docker speaks to Docker",
+        "only Docker's backend speaks to Docker",
     ),
-    ("kube", KUBERNETES, "only its house speaks to Kubernetes"),
+    ("kube", KUBERNETES, "only its backend speaks to Kubernetes"),
     (
         "k8s_openapi",
         KUBERNETES,
-        "only its house speaks to Kubernetes",
+        "only its backend speaks to Kubernetes",
     ),
     (
         "rmcp",

@@ -9,7 +9,7 @@ use crate::engine::error::EngineError;
 
 impl DockerEngine {
     /// The bytes of each volume of the Engine, by name, as far as its driver knows them. The Engine
-    /// reads whole directories for this: it is for an operator who waits.
+    /// reads whole directories for this: only operators' commands call it.
     ///
     /// # Errors
     /// Those of every call; a busy disk takes longer than its time.

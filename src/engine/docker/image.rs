@@ -19,11 +19,11 @@ use sha2::{Digest, Sha256};
 
 use super::{DockerEngine, podman};
 use crate::engine::error::{EngineError, shorten};
-use crate::engine::hex::hex;
 use crate::engine::prepared_image::PreparedImage;
 use crate::engine::rootfs::{SandboxFiles, files_digest};
 use crate::engine::uids::UidRange;
 use crate::engine::{labels, node};
+use crate::identity::hex;
 
 /// The repository of all prepared images. Never pushed.
 pub(super) const REPOSITORY: &str = "casemate-prepared";

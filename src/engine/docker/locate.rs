@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::endpoint::{Endpoint, TLS};
 use crate::engine::address::EngineAddress;
 use crate::engine::error::EngineError;
-use crate::engine::hex::hex;
+use crate::identity::hex;
 
 /// The socket of an Engine that runs as root.
 const SYSTEM_SOCKET: &str = "/var/run/docker.sock";

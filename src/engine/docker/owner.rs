@@ -19,9 +19,9 @@ use super::DockerEngine;
 use super::owner_image::{owner_directory, owner_image};
 use crate::engine::container_spec::{ContainerSpec, Workspace};
 use crate::engine::error::EngineError;
-use crate::engine::hex::hex;
 use crate::engine::kind::EngineKind;
 use crate::engine::labels::{self, OWNER_MODE};
+use crate::identity::hex;
 
 impl DockerEngine {
     /// Gives the volume of `spec` to the user that it runs as, if it is empty. The container is

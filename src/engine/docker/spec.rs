@@ -7,10 +7,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::engine::container_spec::ContainerSpec;
-use crate::engine::hex::hex;
 use crate::engine::labels;
 use crate::engine::shared_mount::SharedMount;
 use crate::engine::uids::RunAs;
+use crate::identity::hex;
 
 /// Hex digits of the hash in a label: 64 bits, because no attacker gains by a collision.
 const HASH_DIGITS: usize = 16;

@@ -35,7 +35,7 @@ pub(super) fn engine() -> DockerEngine {
 pub(crate) struct Scratch {
     pub(super) engine: DockerEngine,
     /// The same, as the layers above have it.
-    pub(crate) face: Engine,
+    pub(crate) interface: Engine,
     /// The instance of all labels, and the start of all names.
     pub(crate) name: String,
 }
@@ -45,7 +45,7 @@ pub(crate) async fn scratch(test: impl AsyncFnOnce(&Scratch)) {
     let name = format!("casemate-test-{:016x}", RandomState::new().hash_one(0));
     let engine = engine();
     let scratch = Scratch {
-        face: Engine::Docker(engine.clone()),
+        interface: Engine::Docker(engine.clone()),
         engine,
         name,
     };

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use crate::bridge_key::{Key, KeyHash};
 use crate::peer;
 
-/// Who is served.
+/// Which peers PID 1 serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bridges {
     /// Who runs as the bridge's user, which no code of the user's can become.

@@ -1,12 +1,12 @@
-//! The houses of `engine`: each speaks to one kind of engine, and only the face knows them.
+//! The backends of `engine`: each speaks to one kind of engine, and only the interface knows them.
 
 use super::source::{NamedPath, Source, module};
 
 /// Each is `src/engine/NAME.rs` with its folder.
-const HOUSES: [&str; 2] = ["docker", "kubernetes"];
+const BACKENDS: [&str; 2] = ["docker", "kubernetes"];
 
-/// The face, which the layers above have.
-const FACE: &str = "Engine";
+/// The interface, which the layers above have.
+const INTERFACE: &str = "Engine";
 
 /// Why this file may not use what `path` names.
 fn misplaced(file: &str, path: &NamedPath) -> Option<String> {
@@ -15,19 +15,19 @@ fn misplaced(file: &str, path: &NamedPath) -> Option<String> {
     let [layer, named, ..] = &*target else {
         return None;
     };
-    // `src/engine.rs` is the face.
+    // `src/engine.rs` is the interface.
     if layer != "engine" || own.first() != Some(layer) || own.len() == 1 {
         return None;
     }
-    let is_house = |name: &str| HOUSES.contains(&name);
-    if is_house(named) && own[1] != *named {
+    let is_backend = |name: &str| BACKENDS.contains(&name);
+    if is_backend(named) && own[1] != *named {
         return Some(format!(
-            "uses the house `{named}`, which only the face knows"
+            "uses the backend `{named}`, which only the interface knows"
         ));
     }
     let is_test = path.in_test || super::is_test(file);
-    (is_house(&own[1]) && named == FACE && !is_test)
-        .then(|| format!("uses the face from the house `{}`", own[1]))
+    (is_backend(&own[1]) && named == INTERFACE && !is_test)
+        .then(|| format!("uses the interface from the backend `{}`", own[1]))
 }
 
 /// The violations in a file, a line each.
@@ -40,7 +40,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_house_knows_neither_another_one_nor_the_face() {
+fn a_backend_knows_neither_another_one_nor_the_interface() {
     let files = super::texts("src/engine");
     assert!(files.len() > 40, "only {} files", files.len());
     let wrong: Vec<String> = files
@@ -51,7 +51,7 @@ fn a_house_knows_neither_another_one_nor_the_face() {
 }
 
 #[test]
-fn what_leads_to_another_house_or_to_the_face_is_found_however_it_is_written() {
+fn what_leads_to_another_backend_or_to_the_interface_is_found_however_it_is_written() {
     for (file, code, found) in [
         (
             "src/engine/docker/exec.rs",
@@ -81,12 +81,12 @@ fn what_leads_to_another_house_or_to_the_face_is_found_however_it_is_written() {
         (
             "src/engine/docker/exec.rs",
             "use crate::engine::Engine;",
-            "the face",
+            "the interface",
         ),
         (
             "src/engine/docker/exec.rs",
             "fn f(_: &super::super::Engine) {}",
-            "the face",
+            "the interface",
         ),
     ] {
         let said = violations(file, code).join("\n");
@@ -95,7 +95,7 @@ fn what_leads_to_another_house_or_to_the_face_is_found_however_it_is_written() {
 }
 
 #[test]
-fn what_a_house_shares_with_others_and_its_own_is_not_found() {
+fn what_a_backend_shares_with_others_and_its_own_is_not_found() {
     for (file, code) in [
         ("src/engine.rs", "use docker::DockerEngine; mod docker;"),
         (
