@@ -16,7 +16,7 @@ use crate::config::Mode;
 use crate::engine::error::EngineError;
 use crate::engine::{
     Container, ContainerSpec, ContainerSummary, CreatedContainer, Difference, DifferenceKind, RunAs,
-    State, Workspace,
+    Workspace,
 };
 
 impl KubernetesEngine {
