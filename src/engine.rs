@@ -1,138 +1,95 @@
-//! The Docker Engine: containers, volumes, images and exec streams, as plain data.
+//! What runs the containers: one face, and a house for each engine behind it.
 //!
 //! ```text
-//! Engine ─► connect (negotiates the API version) ─► bollard, raw ─► Engine's socket
-//!   docker, volumes, exec     calls
-//!   image, pull, prepare      from any Linux image to one with casemate-init in it
-//!   spec ─► verify            the wanted container ─► the stored one
+//! Engine (container_calls, volume_calls, image_calls, host_calls)
+//!   └─► docker   Docker Engine and Podman, by Docker's API
+//!
+//! container, container_spec, volume, …   plain data, which a house takes and gives
+//! labels, rootfs, accounts, env, …       what is the same on every engine
 //! ```
 //!
 //! Invariants:
 //!
-//! - No module outside names bollard or sees one of its types.
-//! - An [`Engine`] is a value, not a global. Making one does no I/O: the Engine may be down.
-//! - Every call has a deadline, named below, except [`Engine::wait_removed`].
+//! - No module outside sees a type of a house, or of a library that a house speaks by.
+//! - Houses do not see each other, and none sees the face.
+//! - An [`Engine`] is a value, not a global. Making one does no I/O: what it speaks to may be down.
+//! - Every call has a deadline, except [`Engine::wait_removed`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
+/// One call, answered by whichever house this Engine is.
+macro_rules! dispatch {
+    ($engine:ident.$call:ident($($argument:expr),*).await) => {
+        match $engine {
+            $crate::engine::Engine::Docker(docker) => docker.$call($($argument),*).await,
+        }
+    };
+    ($engine:ident.$call:ident($($argument:expr),*)) => {
+        match $engine {
+            $crate::engine::Engine::Docker(docker) => docker.$call($($argument),*),
+        }
+    };
+}
+
 mod accounts;
-mod body;
+mod address;
 mod capabilities;
-mod collect;
 mod container;
+mod container_calls;
+mod container_spec;
 mod description;
-mod disk_usage;
+mod difference;
 mod docker;
-mod endpoint;
+mod engine_version;
 mod env;
 mod error;
-mod exec;
-mod image;
-mod image_state;
+mod exec_stream;
+mod hex;
+mod host_calls;
+mod image_calls;
 mod kind;
 mod kubernetes;
 pub mod labels;
-mod locate;
 mod node;
-mod owner;
-mod owner_image;
-mod permission;
-mod podman;
-mod podman_status;
-mod prepare;
-mod pull;
-mod quota;
-mod raw;
+mod prepared_image;
 mod rfc3339;
 mod rootfs;
-mod shared;
+mod shared_mount;
 mod shared_names;
-mod spec;
 mod uids;
-mod verify;
-mod version;
-mod volumes;
+mod volume;
+mod volume_calls;
 
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
-mod tests;
+pub(crate) use docker::testing;
 
-use std::fmt::Write as _;
-use std::future::Future;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-
-use bollard::errors::Error as BollardError;
-use bollard::{API_DEFAULT_VERSION, Docker};
-
+pub use address::EngineAddress;
 pub use capabilities::Capabilities;
 pub use container::{Container, ContainerSummary, CreatedContainer, RemovedContainer, State};
+pub use container_spec::{ContainerSpec, Limits, Workspace};
 pub use description::ImageDescription;
+pub use difference::{Difference, DifferenceKind};
+pub use docker::locate;
+pub use engine_version::{Component, EngineVersion};
 pub use error::{Cause, EngineError, how_to_make};
-pub use exec::ExecStream;
-pub use image::PreparedImage;
-pub use image_state::ImageState;
+pub use exec_stream::ExecStream;
 pub use kind::EngineKind;
 pub use kubernetes::KubernetesEngine;
 pub use labels::Labels;
-pub use locate::{EngineAddress, locate};
-pub use quota::Quota;
+pub use prepared_image::{ImageState, PreparedImage};
 pub use rfc3339::parse_rfc3339;
 pub use rootfs::SandboxFiles;
-pub use shared::SharedMount;
+pub use shared_mount::SharedMount;
 pub use shared_names::{head_volume, removal_volume, version_volume};
-pub use spec::{ContainerSpec, Limits, Workspace};
 pub use uids::{RunAs, UidRange};
-pub use verify::{Difference, DifferenceKind};
-pub use version::{Component, EngineVersion};
-pub use volumes::{VolumeDriver, VolumeSummary};
+pub use volume::{Quota, VolumeDriver, VolumeSummary};
 
-use parking_lot::Mutex;
-use tracing::{Instrument as _, debug_span};
+use docker::DockerEngine;
 
-use crate::meter::Meter;
-use endpoint::Endpoint;
-
-/// Requests that the Engine answers from its memory: inspect, list, version. They take
-/// milliseconds, or seconds if the Engine is busy with a hundred containers.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Requests that involve the kernel and the runtime: create, start, remove, exec. `rm -f` of a
-/// container with an undrained exec stream was seen to take 20 s.
-const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Requests that move data: upload and commit of an image's layer, some MB to a slow disk.
-const IMAGE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// bollard's own limit, from the request to the head of the answer. It is longer than ours and
-/// never reached: streams send their heads at once, and bollard does not limit their bodies.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(3600);
-
-/// A Docker Engine. Cheap to clone; all clones share one connection's facts.
+/// What runs the containers. Cheap to clone; all clones share what is known of it.
 #[derive(Debug, Clone)]
-pub struct Engine {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    address: EngineAddress,
-    endpoint: Endpoint,
-    meter: Meter,
-    connection: Mutex<Option<Arc<EngineConnection>>>,
-    /// Fields that are unknown to us and that the Engine fills in by itself. See [`verify`].
-    unknown: Mutex<verify::UnknownFields>,
-    /// Held while an image of volume owners is created: [`owner`].
-    importing: tokio::sync::Mutex<()>,
-}
-
-/// Facts that hold until the Engine is unreachable: after that it may be a different one.
-#[derive(Debug)]
-struct EngineConnection {
-    docker: Docker,
-    kind: EngineKind,
-    capabilities: OnceLock<Arc<Capabilities>>,
-    quota: OnceLock<Quota>,
+pub enum Engine {
+    /// Docker Engine, or Podman by Docker's API.
+    Docker(DockerEngine),
 }
 
 impl Engine {
@@ -141,152 +98,6 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Address`] for an address that cannot be one.
     pub fn new(address: EngineAddress) -> Result<Self, EngineError> {
-        let endpoint = Endpoint::parse(&address.uri).map_err(|reason| EngineError::Address {
-            address: address.uri.clone(),
-            found_by: address.found_by.clone(),
-            reason,
-        })?;
-        let shared = Shared {
-            address,
-            endpoint,
-            meter: Meter::new(),
-            connection: Mutex::default(),
-            unknown: Mutex::default(),
-            importing: tokio::sync::Mutex::default(),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
-    }
-
-    pub fn address(&self) -> &EngineAddress {
-        &self.shared.address
-    }
-
-    /// `host:port` of an Engine that listens on TCP.
-    pub fn tcp_address(&self) -> Option<&str> {
-        match &self.shared.endpoint {
-            Endpoint::Tcp(address) => Some(address),
-            Endpoint::Unix(_) => None,
-        }
-    }
-
-    pub fn meter(&self) -> &Meter {
-        &self.shared.meter
-    }
-
-    /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
-    /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path
-    /// onto the version and so replaces it), and every Engine then uses its own newest. Concurrent
-    /// callers negotiate separately, so that no caller waits for another's deadline.
-    async fn connect(&self) -> Result<Arc<EngineConnection>, EngineError> {
-        if let Some(connection) = &*self.shared.connection.lock() {
-            return Ok(Arc::clone(connection));
-        }
-        let client = self.client();
-        let client = client.map_err(|error| self.bollard_error("connect", QUERY_TIMEOUT, error));
-        let docker = self.counted("connect", Instant::now(), client)?;
-        let docker = self
-            .bounded("version", QUERY_TIMEOUT, docker.negotiate_version())
-            .await?;
-        // negotiate_version keeps its answer to itself.
-        let version = self
-            .bounded("version", QUERY_TIMEOUT, docker.version())
-            .await?;
-        let connection = Arc::new(EngineConnection {
-            docker,
-            kind: version::kind_of(version.components.as_deref()),
-            capabilities: OnceLock::new(),
-            quota: OnceLock::new(),
-        });
-        *self.shared.connection.lock() = Some(Arc::clone(&connection));
-        Ok(connection)
-    }
-
-    async fn docker(&self) -> Result<Docker, EngineError> {
-        Ok(self.connect().await?.docker.clone())
-    }
-
-    fn client(&self) -> Result<Docker, BollardError> {
-        let seconds = CLIENT_TIMEOUT.as_secs();
-        match &self.shared.endpoint {
-            Endpoint::Unix(path) => {
-                Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
-            }
-            Endpoint::Tcp(host) => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
-        }
-    }
-
-    /// Runs one call of bollard's under a deadline.
-    async fn bounded<T>(
-        &self,
-        call: &'static str,
-        after: Duration,
-        future: impl Future<Output = Result<T, BollardError>>,
-    ) -> Result<T, EngineError> {
-        let start = Instant::now();
-        let future = future.instrument(debug_span!("engine", request = call));
-        let answer = match tokio::time::timeout(after, future).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.bollard_error(call, after, error)),
-            Err(_) => Err(EngineError::Deadline { call, after }),
-        };
-        self.counted(call, start, answer)
-    }
-
-    /// Counts a request in the metrics.
-    fn counted<T>(
-        &self,
-        call: &'static str,
-        start: Instant,
-        answer: Result<T, EngineError>,
-    ) -> Result<T, EngineError> {
-        let error = answer.as_ref().err().and_then(EngineError::failure);
-        self.shared.meter.engine(call, start.elapsed(), error);
-        answer
-    }
-
-    fn bollard_error(
-        &self,
-        call: &'static str,
-        after: Duration,
-        error: BollardError,
-    ) -> EngineError {
-        let error = EngineError::from_bollard(call, &self.shared.address.uri, after, error);
-        self.noted(error)
-    }
-
-    /// Forgets the connection where the error says that the Engine was gone.
-    fn noted(&self, error: EngineError) -> EngineError {
-        if matches!(error, EngineError::Unavailable { .. }) {
-            *self.shared.connection.lock() = None;
-        }
-        error
+        DockerEngine::new(address).map(Self::Docker)
     }
 }
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// A name of a container or a volume that may stand in a path: bollard puts it there as it is.
-/// The Engine's own rule (moby, `daemon/names/names.go`); ids are of it too.
-fn segment<'a>(kind: &'static str, name: &'a str) -> Result<&'a str, EngineError> {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts_well && name.len() <= MAX_NAME && name.bytes().all(inner) {
-        Ok(name)
-    } else {
-        Err(EngineError::Name {
-            kind,
-            name: error::shorten(name),
-        })
-    }
-}
-
-/// Longest name that is sent, in bytes: the Engine has no bound, a file name has 255.
-const MAX_NAME: usize = 255;

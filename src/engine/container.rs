@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::EngineError;
 use super::labels::{HELPER_MODE, MODE, OWNER_MODE, USER};
 
 /// The state of a container, in the Engine's words.
@@ -68,6 +65,8 @@ pub struct Container {
     pub started: String,
     /// All its labels, those of the image among them.
     pub labels: BTreeMap<String, String>,
+    /// The volume at /workspace, if any.
+    pub workspace_volume: Option<String>,
     /// Everything that the Engine stored, for [`super::Engine::differences`].
     pub(super) stored: Value,
 }
@@ -107,33 +106,6 @@ pub struct RemovedContainer {
     pub exit_code: Option<i64>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InspectedContainer {
-    id: String,
-    name: String,
-    state: InspectedState,
-    created: String,
-    config: ContainerConfig,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InspectedState {
-    status: State,
-    exit_code: i64,
-    #[serde(rename = "OOMKilled", default)]
-    oom_killed: bool,
-    #[serde(default)]
-    started_at: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ContainerConfig {
-    labels: Option<BTreeMap<String, String>>,
-}
-
 impl ContainerSummary {
     /// Whether it is a user's sandbox or a helper on the user's volume, and not a container that
     /// gives a volume its owner: [`Self::gives_an_owner`].
@@ -151,65 +123,5 @@ impl ContainerSummary {
         self.labels
             .get(MODE)
             .is_some_and(|mode| mode == HELPER_MODE)
-    }
-
-    /// `None` for a row without an id, which no Engine sends.
-    pub(super) fn from_summary(summary: models::ContainerSummary) -> Option<Self> {
-        let name = summary
-            .names
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .unwrap_or_default();
-        let state = summary
-            .state
-            .map(|state| state.to_string())
-            .unwrap_or_default();
-        let state = StrDeserializer::<ValueError>::new(&state);
-        Some(Self {
-            id: summary.id?,
-            name: name.trim_start_matches('/').to_owned(),
-            labels: summary.labels.unwrap_or_default().into_iter().collect(),
-            state: State::deserialize(state).unwrap_or(State::Unknown),
-            created: summary.created.unwrap_or_default(),
-            volumes: {
-                let mounts = summary.mounts.unwrap_or_default().into_iter();
-                mounts.filter_map(|mount| mount.name).collect()
-            },
-        })
-    }
-}
-
-impl Container {
-    /// The volume at /workspace, if any.
-    pub fn workspace_volume(&self) -> Option<&str> {
-        let mounts = self.stored["Mounts"].as_array()?;
-        let workspace = mounts
-            .iter()
-            .find(|mount| mount["Destination"] == casemate_protocol::WORKSPACE)?;
-        workspace["Name"].as_str()
-    }
-
-    pub(super) fn parse(stored: Value) -> Result<Self, EngineError> {
-        let seen =
-            InspectedContainer::deserialize(&stored).map_err(|error| EngineError::Answer {
-                call: "inspect",
-                source: error.into(),
-            })?;
-        let ended = matches!(
-            seen.state.status,
-            State::Exited | State::Dead | State::Removing
-        );
-        Ok(Self {
-            id: seen.id,
-            name: seen.name.trim_start_matches('/').to_owned(),
-            state: seen.state.status,
-            exit_code: ended.then_some(seen.state.exit_code),
-            oom_killed: seen.state.oom_killed,
-            created: seen.created,
-            started: seen.state.started_at,
-            labels: seen.config.labels.unwrap_or_default(),
-            stored,
-        })
     }
 }

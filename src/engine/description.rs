@@ -5,10 +5,6 @@
 
 use std::fmt;
 
-use super::Engine;
-use super::error::EngineError;
-use super::labels;
-
 /// Longest description, in characters: every model reads it with every list of tools.
 const DESCRIPTION_CHARS_LIMIT: usize = 300;
 
@@ -20,7 +16,7 @@ pub struct ImageDescription(String);
 impl ImageDescription {
     /// From the label's text, with a space for each character that is not allowed. `None` if
     /// nothing is left.
-    fn from_label(label: &str) -> Option<Self> {
+    pub(super) fn from_label(label: &str) -> Option<Self> {
         let plain: String = label.chars().map(plain).collect();
         let words: Vec<&str> = plain.split_whitespace().collect();
         let line: String = words
@@ -48,23 +44,6 @@ fn plain(char: char) -> char {
 impl fmt::Display for ImageDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl Engine {
-    /// What `image` says of itself; `None` if it says nothing or the Engine does not have it.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn image_description(
-        &self,
-        image: &str,
-    ) -> Result<Option<ImageDescription>, EngineError> {
-        let found = self.inspect_image(image).await?;
-        let config = found.and_then(|image| image.config).unwrap_or_default();
-        let labels = config.labels.unwrap_or_default();
-        let label = labels.get(labels::DESCRIPTION);
-        Ok(label.and_then(|label| ImageDescription::from_label(label)))
     }
 }
 

@@ -1,338 +1,267 @@
-//! The calls about containers.
+//! Docker's house: the Engine API of Docker, and of Podman, by bollard.
+//!
+//! ```text
+//! DockerEngine ─► connect (negotiates the API version) ─► bollard, raw ─► Engine's socket
+//!   containers, volumes, exec calls
+//!   image, pull, prepare      from any Linux image to one with casemate-init in it
+//!   spec ─► verify            the wanted container ─► the stored one
+//! ```
+//!
+//! Invariants:
+//!
+//! - No module outside names bollard or sees one of its types.
+//! - A [`DockerEngine`] is a value, not a global. Making one does no I/O: the Engine may be down.
+//! - Every call has a deadline, named below, except [`DockerEngine::wait_removed`].
+//! - A container that is stored with less hardening than asked is never handed out.
 
-use std::future::Future;
-
-use bollard::errors::Error as BollardError;
-use bollard::models::{ContainerCreateBody, ContainerWaitResponse};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptionsBuilder,
-};
-use casemate_protocol::Confinement;
-use futures_util::StreamExt;
-use tracing::debug;
-
-use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
-use super::error::EngineError;
-use super::kind::EngineKind;
-use super::labels::label_filters;
-use super::spec::ContainerSpec;
-use super::verify::{self, Difference, DifferenceKind};
-use super::{CLIENT_TIMEOUT, Engine, QUERY_TIMEOUT, UPDATE_TIMEOUT, segment};
-
-impl Engine {
-    /// The container of this name or id, if it exists.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn inspect(&self, name_or_id: &str) -> Result<Option<Container>, EngineError> {
-        let path = format!("/containers/{}/json", segment("container", name_or_id)?);
-        match self.get("inspect", &path).await {
-            Ok(mut stored) => {
-                if self.is_podman().await? {
-                    self.add_podmans_own(&mut stored).await?;
-                }
-                Container::parse(stored).map(Some)
-            }
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Creates a container without starting it, and compares the stored container with `spec`. A
-    /// caller that gives up half-way may leave a created container: the sweep by label removes it.
-    ///
-    /// # Errors
-    /// [`EngineError::Conflict`] for a name in use, [`EngineError::ImageMissing`] for an image that
-    /// is gone, [`EngineError::Weakened`] where hardening was lost (the container is removed).
-    pub async fn create(
-        &self,
-        name: &str,
-        spec: &ContainerSpec,
-    ) -> Result<CreatedContainer, EngineError> {
-        let body = spec.body();
-        let created = self.create_body(name, body.clone()).await?;
-        match self.check_fresh(name, &body, &created.id).await {
-            Ok(differences) => Ok(CreatedContainer {
-                differences,
-                ..created
-            }),
-            Err(error) => {
-                if let Err(error) = self.remove(&created.id).await {
-                    debug!(
-                        name,
-                        error = &error as &dyn std::error::Error,
-                        "left a container"
-                    );
-                }
-                Err(error)
-            }
-        }
-    }
-
-    pub(super) async fn create_body(
-        &self,
-        name: &str,
-        body: ContainerCreateBody,
-    ) -> Result<CreatedContainer, EngineError> {
-        let options = CreateContainerOptionsBuilder::new()
-            .name(segment("container", name)?)
-            .build();
-        let image = body.image.clone().unwrap_or_default();
-        if self.is_podman().await? {
-            self.make_missing_volumes(&body).await?;
-        }
-        let docker = self.docker().await?;
-        let created = self
-            .bounded(
-                "create",
-                UPDATE_TIMEOUT,
-                docker.create_container(Some(options), body),
-            )
-            .await
-            .map_err(|error| match error.status() {
-                Some(409) => EngineError::Conflict {
-                    name: name.to_owned(),
-                },
-                Some(404) => EngineError::ImageMissing {
-                    image,
-                    reason: "it was removed".to_owned(),
-                },
-                _ => error,
-            })?;
-        Ok(CreatedContainer {
-            id: created.id,
-            warnings: created.warnings,
-            differences: Vec::new(),
-        })
-    }
-
-    async fn check_fresh(
-        &self,
-        name: &str,
-        body: &ContainerCreateBody,
-        id: &str,
-    ) -> Result<Vec<Difference>, EngineError> {
-        let container = self
-            .inspect(id)
-            .await?
-            .ok_or_else(|| EngineError::Missing {
-                kind: "container",
-                name: name.to_owned(),
-            })?;
-        self.shared.unknown.lock().learn(&container.stored);
-        let kind = self.kind().await?;
-        let differences = self.compare(kind, body, &container);
-        if differences
-            .iter()
-            .any(|difference| difference.kind == DifferenceKind::Hardening)
-        {
-            return Err(EngineError::Weakened {
-                name: name.to_owned(),
-                differences,
-            });
-        }
-        Ok(differences)
-    }
-
-    /// The differences between the stored `container` and `spec`. A container with a
-    /// difference of `Hardening` must not be used.
-    pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
-        let spec = spec.with_versions_of(&container.stored);
-        self.compare(spec.engine, &spec.body(), container)
-    }
-
-    fn compare(
-        &self,
-        kind: EngineKind,
-        body: &ContainerCreateBody,
-        container: &Container,
-    ) -> Vec<Difference> {
-        verify::compare(kind, body, &container.stored, &self.shared.unknown.lock())
-    }
-
-    /// Compares the word of Podman, which accepts what it then does not apply, with what the kernel
-    /// showed PID 1 of a running container. Docker's word is true.
-    ///
-    /// # Errors
-    /// [`EngineError::Unreal`] for a container that must not be used.
-    pub async fn verify_inside(
-        &self,
-        id: &str,
-        inside: Option<&Confinement>,
-    ) -> Result<(), EngineError> {
-        let host = self.capabilities().await?;
-        if host.kind != EngineKind::Podman {
-            return Ok(());
-        }
-        let missing = || EngineError::Missing {
-            kind: "container",
-            name: id.to_owned(),
-        };
-        let container = self.inspect(id).await?.ok_or_else(missing)?;
-        let unreal = verify::unreal(&container.stored, inside, &host);
-        if unreal.is_empty() {
-            return Ok(());
-        }
-        Err(EngineError::Unreal {
-            name: container.name,
-            protections: unreal.join(", "),
-        })
-    }
-
-    /// Starts it. One that runs already is fine.
-    ///
-    /// # Errors
-    /// [`EngineError::Missing`] where it is gone.
-    pub async fn start(&self, id: &str) -> Result<(), EngineError> {
-        let docker = self.docker().await?;
-        let call = docker.start_container(segment("container", id)?, None::<StartContainerOptions>);
-        self.bounded("start", UPDATE_TIMEOUT, call)
-            .await
-            .map_err(|error| missing(error, id))
-    }
-
-    /// Removes it with its anonymous volumes, and kills its processes. One that is gone, or going,
-    /// is fine: its name may then not be free yet.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn remove(&self, id: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(true)
-            .build();
-        let docker = self.docker().await?;
-        let call = docker.remove_container(segment("container", id)?, Some(options));
-        match self.bounded("remove", UPDATE_TIMEOUT, call).await {
-            // 409: "removal of container … is already in progress".
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Removes it unless it runs: then `false`, and it is unchanged. One that is
-    /// gone, or going, is fine.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn remove_stopped(&self, id: &str) -> Result<bool, EngineError> {
-        let options = RemoveContainerOptionsBuilder::new().v(true).build();
-        let docker = self.docker().await?;
-        let call = docker.remove_container(segment("container", id)?, Some(options));
-        match self.bounded("remove", UPDATE_TIMEOUT, call).await {
-            Err(error) if error.status() == Some(404) => Ok(true),
-            Err(EngineError::Refused {
-                status: 409,
-                message,
-                ..
-            }) => Ok(message.contains("already in progress")),
-            other => other.map(|()| true),
-        }
-    }
-
-    /// Gives it another name, so that its own is free. One that is gone is fine.
-    ///
-    /// # Errors
-    /// [`EngineError::Conflict`] for a name in use.
-    pub async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
-        let options = RenameContainerOptionsBuilder::new().name(name).build();
-        let docker = self.docker().await?;
-        let call = docker.rename_container(segment("container", id)?, options);
-        match self.bounded("rename", UPDATE_TIMEOUT, call).await {
-            Err(error) if error.status() == Some(404) => Ok(()),
-            Err(error) if error.status() == Some(409) => Err(EngineError::Conflict {
-                name: name.to_owned(),
-            }),
-            other => other,
-        }
-    }
-
-    /// Kills PID 1. One that does not run, or is gone, is fine.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
-        let docker = self.docker().await?;
-        let call = docker.kill_container(segment("container", id)?, None::<KillContainerOptions>);
-        match self.bounded("kill", UPDATE_TIMEOUT, call).await {
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Waits until it is gone, without a deadline. The request is sent when this is first polled:
-    /// after the removal, the exit code is `None`.
-    ///
-    /// # Errors
-    /// [`EngineError::Unavailable`] if the Engine ends first.
-    pub fn wait_removed(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {
-        let (engine, id) = (self.clone(), id.to_owned());
-        async move {
-            let options = WaitContainerOptionsBuilder::new()
-                .condition("removed")
-                .build();
-            let docker = engine.docker().await?;
-            let mut answers =
-                Box::pin(docker.wait_container(segment("container", &id)?, Some(options)));
-            match answers.next().await {
-                None => Err(engine.unavailable("the wait ended without an answer")),
-                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(RemovedContainer {
-                    exit_code: Some(status_code),
-                }),
-                // bollard's form of a code other than 0.
-                Some(Err(BollardError::DockerContainerWaitError { code, .. })) => {
-                    Ok(RemovedContainer {
-                        exit_code: Some(code),
-                    })
-                }
-                Some(Err(error)) => match engine.bollard_error("wait", CLIENT_TIMEOUT, error) {
-                    error if error.status() == Some(404) => {
-                        Ok(RemovedContainer { exit_code: None })
-                    }
-                    error => Err(error),
-                },
-            }
-        }
-    }
-
-    /// All containers, running or not, that have every one of these labels.
-    ///
-    /// # Errors
-    /// Those of every call.
-    pub async fn list_containers(
-        &self,
-        labels: &[(&str, &str)],
-    ) -> Result<Vec<ContainerSummary>, EngineError> {
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&label_filters(labels))
-            .build();
-        let docker = self.docker().await?;
-        let rows = self
-            .bounded("list", QUERY_TIMEOUT, docker.list_containers(Some(options)))
-            .await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(ContainerSummary::from_summary)
-            .collect())
-    }
-}
-
-fn missing(error: EngineError, id: &str) -> EngineError {
-    match error.status() {
-        Some(404) => EngineError::Missing {
-            kind: "container",
-            name: id.to_owned(),
-        },
-        _ => error,
-    }
-}
+mod body;
+mod collect;
+mod containers;
+mod disk_usage;
+mod endpoint;
+mod error;
+mod exec;
+mod image;
+mod image_state;
+mod info;
+mod inspect;
+mod locate;
+mod owner;
+mod owner_image;
+mod permission;
+mod podman;
+mod podman_status;
+mod prepare;
+mod pull;
+mod quota;
+mod raw;
+mod shared;
+mod spec;
+mod verify;
+mod version;
+mod volumes;
 
 #[cfg(test)]
-#[path = "docker_tests.rs"]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bollard::errors::Error as BollardError;
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+pub use locate::locate;
+
+use parking_lot::Mutex;
+use tracing::{Instrument as _, debug_span};
+
+use crate::engine::address::EngineAddress;
+use crate::engine::capabilities::Capabilities;
+use crate::engine::error::{EngineError, shorten};
+use crate::engine::kind::EngineKind;
+use crate::engine::volume::Quota;
+use crate::meter::Meter;
+use endpoint::Endpoint;
+
+/// Requests that the Engine answers from its memory: inspect, list, version. They take
+/// milliseconds, or seconds if the Engine is busy with a hundred containers.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests that involve the kernel and the runtime: create, start, remove, exec. `rm -f` of a
+/// container with an undrained exec stream was seen to take 20 s.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Requests that move data: upload and commit of an image's layer, some MB to a slow disk.
+const IMAGE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// bollard's own limit, from the request to the head of the answer. It is longer than ours and
+/// never reached: streams send their heads at once, and bollard does not limit their bodies.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// A Docker Engine. Cheap to clone; all clones share one connection's facts.
+#[derive(Debug, Clone)]
+pub struct DockerEngine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    address: EngineAddress,
+    endpoint: Endpoint,
+    meter: Meter,
+    connection: Mutex<Option<Arc<EngineConnection>>>,
+    /// Fields that are unknown to us and that the Engine fills in by itself. See [`verify`].
+    unknown: Mutex<verify::UnknownFields>,
+    /// Held while an image of volume owners is created: [`owner`].
+    importing: tokio::sync::Mutex<()>,
+}
+
+/// Facts that hold until the Engine is unreachable: after that it may be a different one.
+#[derive(Debug)]
+struct EngineConnection {
+    docker: Docker,
+    kind: EngineKind,
+    capabilities: OnceLock<Arc<Capabilities>>,
+    quota: OnceLock<Quota>,
+}
+
+impl DockerEngine {
+    /// The Engine at `address`. The first call connects to it.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] for an address that cannot be one.
+    pub fn new(address: EngineAddress) -> Result<Self, EngineError> {
+        let endpoint = Endpoint::parse(&address.uri).map_err(|reason| EngineError::Address {
+            address: address.uri.clone(),
+            found_by: address.found_by.clone(),
+            reason,
+        })?;
+        let shared = Shared {
+            address,
+            endpoint,
+            meter: Meter::new(),
+            connection: Mutex::default(),
+            unknown: Mutex::default(),
+            importing: tokio::sync::Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    pub fn address(&self) -> &EngineAddress {
+        &self.shared.address
+    }
+
+    /// `host:port` of an Engine that listens on TCP.
+    pub fn tcp_address(&self) -> Option<&str> {
+        match &self.shared.endpoint {
+            Endpoint::Tcp(address) => Some(address),
+            Endpoint::Unix(_) => None,
+        }
+    }
+
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+
+    /// bollard with a negotiated API version: on first use, and again after the Engine was gone.
+    /// Only `raw` sends it: bollard 0.21.1 sends its paths without one (`uri.rs` joins the path
+    /// onto the version and so replaces it), and every Engine then uses its own newest. Concurrent
+    /// callers negotiate separately, so that no caller waits for another's deadline.
+    async fn connect(&self) -> Result<Arc<EngineConnection>, EngineError> {
+        if let Some(connection) = &*self.shared.connection.lock() {
+            return Ok(Arc::clone(connection));
+        }
+        let client = self.client();
+        let client = client.map_err(|error| self.bollard_error("connect", QUERY_TIMEOUT, error));
+        let docker = self.counted("connect", Instant::now(), client)?;
+        let docker = self
+            .bounded("version", QUERY_TIMEOUT, docker.negotiate_version())
+            .await?;
+        // negotiate_version keeps its answer to itself.
+        let version = self
+            .bounded("version", QUERY_TIMEOUT, docker.version())
+            .await?;
+        let connection = Arc::new(EngineConnection {
+            docker,
+            kind: version::kind_of(version.components.as_deref()),
+            capabilities: OnceLock::new(),
+            quota: OnceLock::new(),
+        });
+        *self.shared.connection.lock() = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    async fn docker(&self) -> Result<Docker, EngineError> {
+        Ok(self.connect().await?.docker.clone())
+    }
+
+    fn client(&self) -> Result<Docker, BollardError> {
+        let seconds = CLIENT_TIMEOUT.as_secs();
+        match &self.shared.endpoint {
+            Endpoint::Unix(path) => {
+                Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+            }
+            Endpoint::Tcp(host) => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+        }
+    }
+
+    /// Runs one call of bollard's under a deadline.
+    async fn bounded<T>(
+        &self,
+        call: &'static str,
+        after: Duration,
+        future: impl Future<Output = Result<T, BollardError>>,
+    ) -> Result<T, EngineError> {
+        let start = Instant::now();
+        let future = future.instrument(debug_span!("engine", request = call));
+        let answer = match tokio::time::timeout(after, future).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.bollard_error(call, after, error)),
+            Err(_) => Err(EngineError::Deadline { call, after }),
+        };
+        self.counted(call, start, answer)
+    }
+
+    /// Counts a request in the metrics.
+    fn counted<T>(
+        &self,
+        call: &'static str,
+        start: Instant,
+        answer: Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let error = answer.as_ref().err().and_then(EngineError::failure);
+        self.shared.meter.engine(call, start.elapsed(), error);
+        answer
+    }
+
+    fn bollard_error(
+        &self,
+        call: &'static str,
+        after: Duration,
+        error: BollardError,
+    ) -> EngineError {
+        let error = EngineError::from_bollard(call, &self.shared.address.uri, after, error);
+        self.noted(error)
+    }
+
+    /// Forgets the connection where the error says that the Engine was gone.
+    fn noted(&self, error: EngineError) -> EngineError {
+        if matches!(error, EngineError::Unavailable { .. }) {
+            *self.shared.connection.lock() = None;
+        }
+        error
+    }
+}
+
+/// A name of a container or a volume that may stand in a path: bollard puts it there as it is.
+/// The Engine's own rule (moby, `daemon/names/names.go`); ids are of it too.
+fn segment<'a>(kind: &'static str, name: &'a str) -> Result<&'a str, EngineError> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && name.len() <= MAX_NAME && name.bytes().all(inner) {
+        Ok(name)
+    } else {
+        Err(EngineError::Name {
+            kind,
+            name: shorten(name),
+        })
+    }
+}
+
+/// The Engine's filter for labels of an object: all of them must match.
+fn label_filters(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
+    let filters = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    HashMap::from([("label".to_owned(), filters)])
+}
+
+/// Longest name that is sent, in bytes: the Engine has no bound, a file name has 255.
+const MAX_NAME: usize = 255;

@@ -1,13 +1,10 @@
-//! Errors of an Engine, and their conversion from bollard's.
+//! Errors of an Engine.
 
 use std::error::Error as StdError;
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::errors::Error as BollardError;
-
-use super::verify::Difference;
-use super::{permission, podman_status};
+use super::difference::Difference;
 use crate::config::limits;
 
 /// A cause whose type is not part of the interface.
@@ -18,9 +15,6 @@ const MAX_MESSAGE: usize = 1000;
 
 /// Where the server is in its own image (`scripts/server-root`).
 const PROGRAM_OF_IMAGE: &str = "/casemate";
-
-/// Go's texts of ENOSPC and EDQUOT, which are part of the Engine's message with status 500.
-const FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 
 /// A failed call to the Engine.
 #[derive(Debug, thiserror::Error)]
@@ -271,57 +265,6 @@ impl EngineError {
             _ => None,
         }
     }
-
-    /// A refusal in the Engine's words, cut to a bounded length.
-    pub(super) fn refused(call: &'static str, status: u16, message: &str) -> Self {
-        let status = podman_status::status_in_dockers_words(status, message);
-        let full = FULL.iter().any(|words| message.contains(words));
-        let message = shorten(message);
-        if full {
-            return Self::Full { call, message };
-        }
-        Self::Refused {
-            call,
-            status,
-            message,
-        }
-    }
-
-    /// No connection to the Engine at `address`, because of `source`.
-    pub(super) fn unreachable(address: &str, source: impl Into<Cause>) -> Self {
-        let (address, source) = (address.to_owned(), source.into());
-        if permission::is_denied(&*source) {
-            let remedy = permission::remedy(&address);
-            return Self::Forbidden { address, remedy };
-        }
-        Self::Unavailable { address, source }
-    }
-
-    /// Converts an error of bollard.
-    pub(super) fn from_bollard(
-        call: &'static str,
-        address: &str,
-        after: Duration,
-        error: BollardError,
-    ) -> Self {
-        match error {
-            BollardError::DockerResponseServerError {
-                status_code,
-                message,
-            } => Self::refused(call, status_code, &message),
-            // An error in the middle of an answer that began as a success: a pull.
-            BollardError::DockerStreamError { error } => Self::refused(call, 500, &error),
-            BollardError::RequestTimeoutError => Self::Deadline { call, after },
-            BollardError::HyperLegacyError { .. }
-            | BollardError::HyperResponseError { .. }
-            | BollardError::IOError { .. }
-            | BollardError::SocketNotFoundError(_) => Self::unreachable(address, error),
-            other => Self::Answer {
-                call,
-                source: Box::new(other),
-            },
-        }
-    }
 }
 
 /// `text` without a trailing line end, at most [`MAX_MESSAGE`] characters of it.
@@ -381,22 +324,4 @@ fn fields(differences: &[Difference]) -> String {
         .map(|difference| difference.field.as_str())
         .collect();
     names.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_for_want_of_disk_space_is_told_from_the_others() {
-        let of = |message| EngineError::refused("create", 500, message);
-        for message in [
-            "mkdir /var/lib/docker/overlay2/1-init: no space left on device\n",
-            "write /var/lib/docker/containers/1/.tmp-config.v2.json2: disk quota exceeded",
-        ] {
-            assert!(matches!(of(message), EngineError::Full { .. }), "{message}");
-        }
-        let other = of("quota size requested but no quota support");
-        assert_eq!(other.status(), Some(500));
-    }
 }

@@ -1,7 +1,7 @@
 //! The labels that name the user of a container or volume. They are the only state outside of the
 //! containers, and they cannot be added later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::identity::{Instance, User, WorkspaceId};
 
@@ -189,15 +189,6 @@ fn owner_filter<'a>(
     user: &'a str,
 ) -> [(&'static str, &'a str); 3] {
     [(INSTANCE, instance), (ISSUER, issuer), (USER, user)]
-}
-
-/// The Engine's filter for labels of an object: all of them must match.
-pub(super) fn label_filters(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
-    let filters = labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    HashMap::from([("label".to_owned(), filters)])
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::accounts::{merged_group, merged_passwd, with_line};
+use super::hex::hex;
+use super::node;
 use super::uids::{RunAs, UidRange};
-use super::{hex, node};
 
 /// Largest file of the base that is merged, with its tar headers, in bytes. /etc/passwd of a host
 /// with thousands of users has some 100 kB.

@@ -68,7 +68,7 @@ pub async fn adopt(
     spec: &ContainerSpec,
 ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
     let differences = engine.differences(spec, found);
-    let mine = Builder::of(&spec.labels());
+    let mine = Builder::of(&spec.labels.to_map());
     let decision = decide(&differences, mine, Builder::of(&found.labels));
     let removal = watch_removal(engine, &found.id);
     let channel = match connect_to(engine, &found.id).await {

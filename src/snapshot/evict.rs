@@ -9,7 +9,7 @@ use tracing::warn;
 use super::Snapshots;
 use super::error::StageError;
 use super::helper::HelperPurpose;
-use crate::engine::{Container, ContainerSummary};
+use crate::engine::ContainerSummary;
 use crate::provision::{LiveSandbox, SandboxError, connect, connect_to};
 
 /// How long the Engine may take to remove what ends.
@@ -71,7 +71,9 @@ impl Snapshots {
         }
         let found = self.provisioner.engine().inspect(&row.id).await?;
         let pending = self.provisioner.volumes.list().await?;
-        let volume = found.as_ref().and_then(Container::workspace_volume);
+        let volume = found
+            .as_ref()
+            .and_then(|found| found.workspace_volume.as_deref());
         Ok(volume.is_some_and(|volume| pending.is_pending(volume)))
     }
 
@@ -103,7 +105,9 @@ impl Snapshots {
     async fn is_on_current(&self, id: &str) -> Result<bool, SandboxError> {
         let volumes = self.provisioner.volumes.list().await?;
         let found = self.provisioner.engine().inspect(id).await?;
-        let volume = found.as_ref().and_then(Container::workspace_volume);
+        let volume = found
+            .as_ref()
+            .and_then(|found| found.workspace_volume.as_deref());
         // A volume that a newer restore fills does not count.
         Ok(volume.is_none_or(|volume| volume == volumes.current || volumes.is_pending(volume)))
     }

@@ -21,14 +21,14 @@ fn snapshots(scratch: &Scratch) -> Snapshots {
         issuer: "local".parse().expect("an issuer"),
         subject: "alice".parse().expect("a subject"),
     };
-    let context = ServerContext::new(config, scratch.engine.clone());
+    let context = ServerContext::new(config, scratch.face.clone());
     Snapshots::new(Provisioner::new(&context, &user.into()))
 }
 
 async fn left(scratch: &Scratch) -> (Vec<String>, usize) {
     let ours = [(labels::INSTANCE, scratch.name.as_str())];
-    let volumes = scratch.engine.list_volumes(&ours).await;
-    let containers = scratch.engine.list_containers(&ours).await;
+    let volumes = scratch.face.list_volumes(&ours).await;
+    let containers = scratch.face.list_containers(&ours).await;
     let volumes = volumes.expect("a list").into_iter().map(|row| row.name);
     (volumes.collect(), containers.expect("a list").len())
 }
@@ -64,7 +64,7 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
         let (labels, driver) = (provisioner.spec.labels(), VolumeDriver::default());
         let number = [(labels::GENERATION, "1".to_owned())];
         let make = scratch
-            .engine
+            .face
             .ensure_volume(&volume, &labels, &number, &driver);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
@@ -87,7 +87,7 @@ async fn a_young_mark_stays_also_without_its_volume() {
         ));
         let (labels, driver) = (snapshots.provisioner.spec.labels(), VolumeDriver::default());
         let mark = [(labels::PENDING, "v".to_owned())];
-        let make = scratch.engine.ensure_volume(&name, &labels, &mark, &driver);
+        let make = scratch.face.ensure_volume(&name, &labels, &mark, &driver);
         make.await.expect("made");
         snapshots.tidy().await.expect("tidied");
         assert_eq!(left(scratch).await.0, [name]);

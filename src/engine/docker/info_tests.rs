@@ -1,0 +1,78 @@
+use super::*;
+use crate::engine::capabilities::as_the_engine_writes;
+
+/// Else doctor and the floor of the disk would measure a directory that an older Engine left
+/// here.
+#[test]
+fn an_engine_in_a_virtual_machine_is_not_on_this_machine() {
+    let here = rustix::system::uname();
+    let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
+    let on = |name: String, kernel: String| {
+        let info = SystemInfo {
+            name: Some(name),
+            kernel_version: Some(kernel),
+            ..SystemInfo::default()
+        };
+        Capabilities::from(info).is_on_this_machine()
+    };
+    let name = || text(here.nodename());
+    let kernel = as_the_engine_writes(&text(here.release()));
+    assert!(on(name(), kernel.clone()));
+    assert!(!on("docker-desktop".to_owned(), kernel));
+    assert!(!on(name(), "6.10.14-linuxkit".to_owned()));
+}
+
+#[test]
+fn limits_that_the_engine_does_not_name_are_missing() {
+    let mut info = SystemInfo {
+        memory_limit: Some(true),
+        cpu_cfs_quota: Some(true),
+        pids_limit: Some(true),
+        ..SystemInfo::default()
+    };
+    let missing = |info: &SystemInfo| Capabilities::from(info.clone()).missing_limits();
+    assert!(missing(&info).is_empty());
+    (info.memory_limit, info.pids_limit) = (Some(false), None);
+    assert_eq!(missing(&info), ["memory", "processes"]);
+    info.cpu_cfs_quota = None;
+    assert_eq!(missing(&info), ["memory", "CPU time", "processes"]);
+}
+
+#[test]
+fn a_rootless_podman_has_no_limits_on_cgroup_version_1_whatever_it_reports() {
+    let with = |kind, rootless, cgroup_version| {
+        let info = SystemInfo {
+            memory_limit: Some(true),
+            pids_limit: Some(true),
+            ..SystemInfo::default()
+        };
+        let engine = Capabilities {
+            kind,
+            rootless,
+            cgroup_version,
+            ..Capabilities::from(info)
+        };
+        let engine = engine.without_false_limits();
+        assert_eq!(engine.memory_limit, engine.pids_limit);
+        engine.memory_limit
+    };
+    assert!(!with(EngineKind::Podman, true, 1));
+    assert!(with(EngineKind::Podman, true, 2) && with(EngineKind::Podman, false, 1));
+    assert!(with(EngineKind::Docker, true, 1));
+}
+
+#[test]
+fn a_kernels_release_is_compared_as_the_engine_writes_it() {
+    for (release, written) in [
+        ("6.1.0-18-amd64", "6.1.0-18-amd64"),
+        ("6.12.57+deb13-amd64", "6.12.57+deb13-amd64"),
+        (
+            "5.15.153.1-microsoft-standard-WSL2",
+            "5.15.153.1-microsoft-standard-WSL2",
+        ),
+        ("3.12-1-amd64", "3.12.0-1-amd64"),
+        ("6.12", "6.12.0"),
+    ] {
+        assert_eq!(as_the_engine_writes(release), written);
+    }
+}

@@ -1,0 +1,78 @@
+//! A volume, as plain data.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::labels::{REMADE, UID};
+use super::rfc3339::parse_rfc3339;
+use super::uids::RunAs;
+
+/// What stores a volume. Data: with several machines it is not the Engine's own disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeDriver {
+    /// The driver's name: `local` is the Engine's own.
+    pub name: String,
+    /// What it is told, in its own words.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for VolumeDriver {
+    fn default() -> Self {
+        Self {
+            name: "local".to_owned(),
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// One volume, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeSummary {
+    /// Its name.
+    pub name: String,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was made, RFC 3339, where the driver says so.
+    pub created: Option<String>,
+}
+
+impl VolumeSummary {
+    /// The uid of its user, if its label names one: [`UID`].
+    pub fn uid(&self) -> Option<u32> {
+        self.labels.get(UID)?.parse().ok()
+    }
+
+    /// Whom its user's code runs as.
+    pub fn run_as(&self) -> RunAs {
+        RunAs::of(self.uid())
+    }
+
+    /// Whether the Engine made it in place of one that was gone: [`REMADE`].
+    pub fn is_remade(&self) -> bool {
+        self.labels.contains_key(REMADE)
+    }
+
+    /// When it was made.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        parse_rfc3339(self.created.as_deref()?)
+    }
+}
+
+/// How a user's workspace is kept from filling the Engine's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Each volume has a size.
+    Project,
+    /// Only the size of a file is limited: many files can fill the disk.
+    None,
+}
+
+impl Quota {
+    /// In one word, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Project => "xfs",
+            Self::None => "none",
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The face of volumes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Engine;
+use super::container_spec::ContainerSpec;
+use super::error::EngineError;
+use super::labels::Labels;
+use super::volume::{VolumeDriver, VolumeSummary};
+
+impl Engine {
+    /// Makes the volume, with `more` labels, or finds it. Returns it as it is: one that exists
+    /// keeps its own labels and its driver's options.
+    ///
+    /// # Errors
+    /// [`EngineError::Foreign`] where one of this name does not have our labels.
+    pub async fn ensure_volume(
+        &self,
+        name: &str,
+        labels: &Labels,
+        more: &[(&str, String)],
+        driver: &VolumeDriver,
+    ) -> Result<VolumeSummary, EngineError> {
+        dispatch!(self.ensure_volume(name, labels, more, driver).await)
+    }
+
+    /// Gives the volume of `spec` to the user that it runs as, if it is empty. Repeating it is fine.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn give_to_user(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        dispatch!(self.give_to_user(spec).await)
+    }
+
+    /// The volume of this name, if it exists.
+    ///
+    /// # Errors
+    /// [`EngineError::Foreign`] where it does not have our labels.
+    pub async fn find_volume(
+        &self,
+        name: &str,
+        labels: &Labels,
+    ) -> Result<Option<VolumeSummary>, EngineError> {
+        dispatch!(self.find_volume(name, labels).await)
+    }
+
+    /// The volume of this name, whosever it is.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
+        dispatch!(self.inspect_volume(name).await)
+    }
+
+    /// Whether there is one of this name.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        dispatch!(self.has_volume(name).await)
+    }
+
+    /// Creates a volume only for its labels. An existing one with them is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::Foreign`] where one of this name lacks one of them.
+    pub async fn mark(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), EngineError> {
+        dispatch!(self.mark(name, labels).await)
+    }
+
+    /// Takes the volume away with all that is in it. One that is gone is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::InUse`] while a container has it, also one that does not run.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        dispatch!(self.remove_volume(name).await)
+    }
+
+    /// All volumes that have every one of these labels.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn list_volumes(
+        &self,
+        labels: &[(&str, &str)],
+    ) -> Result<Vec<VolumeSummary>, EngineError> {
+        dispatch!(self.list_volumes(labels).await)
+    }
+
+    /// All volumes of any instance with a uid in their labels, and the claims for one.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn volumes_with_uid(&self) -> Result<Vec<VolumeSummary>, EngineError> {
+        dispatch!(self.volumes_with_uid().await)
+    }
+
+    /// The bytes of each volume, by name, as far as they are known. It may read whole directories:
+    /// it is for an operator who waits.
+    ///
+    /// # Errors
+    /// Those of every call; a busy disk takes longer than its time.
+    pub async fn volume_sizes(&self) -> Result<HashMap<String, u64>, EngineError> {
+        dispatch!(self.volume_sizes().await)
+    }
+
+    /// All volumes of shared data of an instance: versions, and what says which counts.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn shared_volumes(&self, instance: &str) -> Result<Vec<VolumeSummary>, EngineError> {
+        dispatch!(self.shared_volumes(instance).await)
+    }
+
+    /// Makes an empty volume of shared data with these labels, or finds it. Returns it as it is:
+    /// one that exists keeps its own labels.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn make_shared_volume(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+    ) -> Result<VolumeSummary, EngineError> {
+        dispatch!(self.make_shared_volume(name, labels).await)
+    }
+}
