@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Engine (container_calls, volume_calls, image_calls, host_calls)
-//!   └─► docker   Docker Engine and Podman, by Docker's API
+//!   ├─► docker       Docker Engine and Podman, by Docker's API
+//!   └─► kubernetes   a cluster: Pods and claims
 //!
 //! container, container_spec, volume, …   plain data, which a house takes and gives
 //! labels, rootfs, accounts, env, …       what is the same on every engine
@@ -21,11 +22,15 @@ macro_rules! dispatch {
     ($engine:ident.$call:ident($($argument:expr),*).await) => {
         match $engine {
             $crate::engine::Engine::Docker(docker) => docker.$call($($argument),*).await,
+            $crate::engine::Engine::Kubernetes(kubernetes) => {
+                kubernetes.$call($($argument),*).await
+            }
         }
     };
     ($engine:ident.$call:ident($($argument:expr),*)) => {
         match $engine {
             $crate::engine::Engine::Docker(docker) => docker.$call($($argument),*),
+            $crate::engine::Engine::Kubernetes(kubernetes) => kubernetes.$call($($argument),*),
         }
     };
 }
@@ -73,7 +78,6 @@ pub use engine_version::{Component, EngineVersion};
 pub use error::{Cause, EngineError, how_to_make};
 pub use exec_stream::ExecStream;
 pub use kind::EngineKind;
-pub use kubernetes::KubernetesEngine;
 pub use labels::Labels;
 pub use prepared_image::{ImageState, PreparedImage};
 pub use rfc3339::parse_rfc3339;
@@ -83,13 +87,17 @@ pub use shared_names::{head_volume, removal_volume, version_volume};
 pub use uids::{RunAs, UidRange};
 pub use volume::{Quota, VolumeDriver, VolumeSummary};
 
+use crate::config::KubernetesSettings;
 use docker::DockerEngine;
+use kubernetes::KubernetesEngine;
 
 /// What runs the containers. Cheap to clone; all clones share what is known of it.
 #[derive(Debug, Clone)]
 pub enum Engine {
     /// Docker Engine, or Podman by Docker's API.
     Docker(DockerEngine),
+    /// One namespace of a Kubernetes cluster.
+    Kubernetes(KubernetesEngine),
 }
 
 impl Engine {
@@ -99,5 +107,14 @@ impl Engine {
     /// [`EngineError::Address`] for an address that cannot be one.
     pub fn new(address: EngineAddress) -> Result<Self, EngineError> {
         DockerEngine::new(address).map(Self::Docker)
+    }
+
+    /// The cluster of the kubeconfig or of the service account. Blocks on the file with the secret; the
+    /// first call connects.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] without a secret that can be used.
+    pub fn on_kubernetes(settings: &KubernetesSettings) -> Result<Self, EngineError> {
+        KubernetesEngine::new(settings.clone()).map(Self::Kubernetes)
     }
 }

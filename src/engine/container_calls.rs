@@ -62,18 +62,13 @@ impl Engine {
         dispatch!(self.start(id).await)
     }
 
-    /// Runs `command` in the container as `user` (`uid` or `uid:gid`), without a terminal. Returns
-    /// once the streams are open; a program that cannot be run is an error of `output`.
+    /// The streams of a bridge to PID 1 of this container, which runs, and of no other. They are open
+    /// when this returns; a bridge that cannot be run is an error of `output`.
     ///
     /// # Errors
     /// [`EngineError::Missing`] or [`EngineError::NotRunning`] for the container.
-    pub async fn exec(
-        &self,
-        id: &str,
-        user: &str,
-        command: &[&str],
-    ) -> Result<ExecStream, EngineError> {
-        dispatch!(self.exec(id, user, command).await)
+    pub async fn open_channel(&self, container: &str) -> Result<ExecStream, EngineError> {
+        dispatch!(self.open_channel(container).await)
     }
 
     /// Removes it, and kills its processes. One that is gone, or going, is fine: its name may then
@@ -111,7 +106,8 @@ impl Engine {
         &self,
         id: &str,
     ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {
-        dispatch!(self.wait_removed(id))
+        let (engine, id) = (self.clone(), id.to_owned());
+        async move { dispatch!(engine.wait_removed(&id).await) }
     }
 
     /// All containers, running or not, that have every one of these labels.

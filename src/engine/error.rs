@@ -217,6 +217,9 @@ pub enum EngineError {
         /// What is known of the node.
         message: String,
     },
+    /// Only a cluster loses nodes.
+    #[error("only on Kubernetes is a workspace released: no other Engine loses nodes")]
+    OnlyOnKubernetes,
     /// The house of this Engine does not do this.
     #[error("{what} is not there on Kubernetes yet")]
     NotOnKubernetes {

@@ -42,7 +42,7 @@ mod writer;
 mod testing;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use parking_lot::Mutex;
@@ -73,6 +73,7 @@ struct Shared {
     secret: Secret,
     meter: Meter,
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    api_server: OnceLock<String>,
     /// The Pods that this server has made or adopted, as it wanted them, by uid.
     wanted: Mutex<HashMap<String, Arc<Value>>>,
     /// The Pods whose end this server already waits for, by uid.
@@ -117,6 +118,7 @@ impl KubernetesEngine {
             secret,
             meter: Meter::new(),
             connection: tokio::sync::Mutex::default(),
+            api_server: OnceLock::new(),
             wanted: Mutex::default(),
             ending: Mutex::default(),
         };
@@ -127,6 +129,12 @@ impl KubernetesEngine {
 
     pub fn address(&self) -> &EngineAddress {
         &self.shared.address
+    }
+
+    /// `host:port` of the API server, which no rule of egress lets a sandbox reach. Known since the first
+    /// request, and so before any sandbox.
+    pub fn tcp_address(&self) -> Option<&str> {
+        self.shared.api_server.get().map(String::as_str)
     }
 
     pub fn meter(&self) -> &Meter {
@@ -153,6 +161,10 @@ impl KubernetesEngine {
         let url = config.cluster_url.to_string();
         let namespace = self.settings().namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        if let Some(host) = config.cluster_url.host() {
+            let port = config.cluster_url.port_u16().unwrap_or(443);
+            self.shared.api_server.get_or_init(|| format!("{host}:{port}"));
+        }
         let mut unreachable = targets::known(&config.cluster_url);
         unreachable.extend(&self.settings().unreachable);
         unreachable.sort();

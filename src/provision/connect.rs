@@ -33,7 +33,5 @@ async fn verified(
 
 /// The streams of a bridge to PID 1 of a container that runs.
 pub(super) async fn bridge(engine: &Engine, container: &str) -> Result<ExecStream, EngineError> {
-    let user = casemate_protocol::BRIDGE_UID.to_string();
-    let command = [casemate_protocol::INIT_PATH, "bridge"];
-    engine.exec(container, &user, &command).await
+    engine.open_channel(container).await
 }

@@ -6,6 +6,7 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bytes::Bytes;
+use casemate_protocol::{BRIDGE_UID, INIT_PATH};
 use futures_util::{Stream, StreamExt};
 use tracing::debug;
 
@@ -25,6 +26,16 @@ const LOGGED_BYTES: usize = 4 << 10;
 const FAILED: &[u8] = b"OCI runtime exec failed";
 
 impl DockerEngine {
+    /// The streams of a bridge to PID 1 of a container that runs. PID 1 knows a bridge by its uid,
+    /// which only the Engine can give.
+    ///
+    /// # Errors
+    /// [`EngineError::Missing`] or [`EngineError::NotRunning`] for the container.
+    pub async fn open_channel(&self, container: &str) -> Result<ExecStream, EngineError> {
+        let user = BRIDGE_UID.to_string();
+        self.exec(container, &user, &[INIT_PATH, "bridge"]).await
+    }
+
     /// Runs `command` in the container as `user` (`uid` or `uid:gid`), without a terminal. Returns
     /// once the streams are open; a program that cannot be run is an error of `output`.
     ///

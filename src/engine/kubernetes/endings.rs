@@ -103,7 +103,7 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// Those of every call, for the first look only.
-    pub fn ended(
+    pub fn wait_removed(
         &self,
         id: &str,
     ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {

@@ -50,7 +50,11 @@ fn from_status(call: ApiCall<'_>, url: &str, status: &Status) -> EngineError {
             EngineError::NotAdmitted { name: name(), message }
         }
         429 | 503 | 504 => unavailable(url, message),
-        code => EngineError::refused(call.name, code, &message),
+        status => EngineError::Refused {
+            call: call.name,
+            status,
+            message,
+        },
     }
 }
 

@@ -23,14 +23,16 @@ impl KubernetesEngine {
     pub async fn prepared_image(
         &self,
         image: &str,
-        files: SandboxFiles<'_>,
+        files: impl Into<SandboxFiles<'_>>,
+        _: UidRange,
+        _: impl Fn(&str) + Send + Sync,
     ) -> Result<PreparedImage, EngineError> {
         Ok(PreparedImage {
             id: image.to_owned(),
             tag: image.to_owned(),
             from: image.to_owned(),
             base_id: image.to_owned(),
-            files_digest: files_digest(files),
+            files_digest: files_digest(files.into()),
             env: Vec::new(),
             volumes: Vec::new(),
         })
@@ -38,7 +40,12 @@ impl KubernetesEngine {
 
     /// # Errors
     /// None.
-    pub async fn image_state(&self, image: &str) -> Result<ImageState, EngineError> {
+    pub async fn image_state(
+        &self,
+        image: &str,
+        _: impl Into<SandboxFiles<'_>>,
+        _: UidRange,
+    ) -> Result<ImageState, EngineError> {
         Ok(ImageState::Prepared {
             tag: image.to_owned(),
         })
@@ -140,9 +147,31 @@ impl KubernetesEngine {
     pub async fn known_prepared(
         &self,
         image: &str,
-        files: SandboxFiles<'_>,
-        _: UidRange,
+        files: impl Into<SandboxFiles<'_>>,
+        uids: UidRange,
     ) -> Result<Option<PreparedImage>, EngineError> {
-        self.prepared_image(image, files).await.map(Some)
+        self.prepared_image(image, files, uids, |_| {}).await.map(Some)
+    }
+
+    /// Nodes remove images by themselves.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn unused_prepared(&self, _: &[PreparedImage]) -> Result<Vec<String>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    /// # Errors
+    /// None.
+    pub async fn remove_unless_used(&self, _: &str) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    /// Unknown: nodes have clocks of their own.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn time(&self) -> Result<Option<String>, EngineError> {
+        Ok(None)
     }
 }

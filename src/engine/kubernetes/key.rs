@@ -15,7 +15,7 @@ use aws_lc_rs::hmac;
 use casemate_protocol::BRIDGE_KEY_BYTES;
 use sha2::{Digest, Sha256};
 
-use crate::engine::hex;
+use crate::engine::hex::hex;
 
 /// As many bits as the key has.
 const SECRET_LEAST: usize = 32;

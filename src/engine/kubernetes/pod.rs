@@ -12,8 +12,9 @@ use super::key::Secret;
 use super::names::{self, COMPONENT, SANDBOX};
 use crate::config::KubernetesSettings;
 use crate::engine::labels;
-use crate::engine::spec::{ContainerSpec, Limits, Workspace};
-use crate::engine::{hex, node};
+use crate::engine::container_spec::{ContainerSpec, Limits, Workspace};
+use crate::engine::hex::hex;
+use crate::engine::node;
 
 /// The container of the user's code.
 pub const CONTAINER: &str = "sandbox";
@@ -82,7 +83,7 @@ pub struct PodMaker {
 
 impl PodMaker {
     /// 16 hex digits over everything that distinguishes two Pods of one user in use, as
-    /// [`ContainerSpec::hash`] on Docker.
+    /// on Docker.
     pub fn hash(&self, spec: &ContainerSpec) -> String {
         let plain = PodFacts {
             name: String::new(),

@@ -6,7 +6,7 @@ use super::error::first_line;
 use super::names::{PodId, annotations};
 use super::pod::CONTAINER;
 use super::verify::is_gated;
-use crate::engine::error::{EngineError, how_to_make};
+use crate::engine::error::EngineError;
 use crate::engine::{Container, ContainerSummary, State, parse_rfc3339};
 
 /// The exit code of PID 1 by the kubelet's word; `None`: it says that the Pod has ended, and not how, or
@@ -159,14 +159,12 @@ pub fn obstacle(pod: &Value) -> Option<EngineError> {
 }
 
 fn not_prepared(image: String) -> EngineError {
-    let how = how_to_make(&image).unwrap_or_default();
-    let reason = match how.is_empty() {
-        true => "casemate-init is not in it: on Kubernetes the image must be a prepared one \
-                 (docs/kubernetes.md)"
-            .to_owned(),
-        false => format!("casemate-init is not in it: prepare it (docs/kubernetes.md), or {how}"),
-    };
-    EngineError::ImageUnusable { image, reason }
+    let reason = "casemate-init is not in it: on Kubernetes the image must be a prepared one, which \
+                  `casemate prepare-image` makes (docs/kubernetes.md)";
+    EngineError::ImageUnusable {
+        image,
+        reason: reason.to_owned(),
+    }
 }
 
 /// Why a Pod that found no node in time did not.
@@ -202,6 +200,7 @@ pub fn container(pod: &Value) -> Container {
         created: text(&pod["metadata"]["creationTimestamp"]),
         started: text(&status["startTime"]),
         labels: annotations(pod),
+        workspace_volume: claims(pod).into_iter().next(),
         stored: pod.clone(),
     }
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use http::Method;
 use kube::core::WatchEvent;
 use parking_lot::Mutex;
@@ -128,7 +128,7 @@ async fn look(watch: &Weak<PodWatch>, api: &Api, version: &mut String) -> Result
         call: call.name,
         after: call.timeout,
     })?;
-    let events = events.map_err(broken)?.into_stream();
+    let events = events.map_err(broken)?;
     let mut events = std::pin::pin!(events);
     // A watch that says nothing is asked for again soon after it should have ended.
     let silence = Duration::from_secs(u64::from(WATCH_SECONDS) + 30);

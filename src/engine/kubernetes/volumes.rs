@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::client::{ApiCall, ObjectKind};
 use super::names::{annotations, labels_of, object, selectors};
 use super::pod_state::{PodPhase, claims};
+use super::pods::not_here;
 use super::{KubernetesEngine, REMOVED_ATTEMPTS};
 use crate::engine::error::EngineError;
 use crate::engine::labels::{self, Labels};
-use crate::engine::{VolumeDriver, VolumeSummary};
+use crate::engine::{ContainerSpec, VolumeDriver, VolumeSummary};
 
 /// A claim's size where the settings give none, in bytes.
 const DEFAULT_SIZE: &str = "1073741824";
@@ -203,6 +204,32 @@ impl KubernetesEngine {
             rows.extend(items.map(summary));
         }
         Ok(rows)
+    }
+
+    /// The container that makes the workspace gives it to its user.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn give_to_user(&self, _: &ContainerSpec) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// There is no shared data here.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn shared_volumes(&self, _: &str) -> Result<Vec<VolumeSummary>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    /// # Errors
+    /// [`EngineError::NotOnKubernetes`].
+    pub async fn make_shared_volume(
+        &self,
+        _: &str,
+        _: BTreeMap<String, String>,
+    ) -> Result<VolumeSummary, EngineError> {
+        Err(not_here("shared data"))
     }
 
     /// A cluster does not say how much a volume holds.
