@@ -72,7 +72,7 @@ struct Shared {
     settings: KubernetesSettings,
     secret: Secret,
     meter: Meter,
-    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    connection: tokio::sync::OnceCell<Arc<Connection>>,
     api_server: OnceLock<String>,
     /// The Pods that this server has made or adopted, as it wanted them, by uid.
     wanted: Mutex<HashMap<String, Arc<Value>>>,
@@ -117,7 +117,7 @@ impl KubernetesEngine {
             settings,
             secret,
             meter: Meter::new(),
-            connection: tokio::sync::Mutex::default(),
+            connection: tokio::sync::OnceCell::new(),
             api_server: OnceLock::new(),
             wanted: Mutex::default(),
             ending: Mutex::default(),
@@ -147,10 +147,11 @@ impl KubernetesEngine {
 
     /// The client reads its files anew while it lives: a service account's token changes each hour.
     async fn connect(&self) -> Result<Arc<Connection>, EngineError> {
-        let mut connection = self.shared.connection.lock().await;
-        if let Some(connection) = &*connection {
-            return Ok(connection.clone());
-        }
+        let made = self.shared.connection.get_or_try_init(|| self.make_connection());
+        made.await.cloned()
+    }
+
+    async fn make_connection(&self) -> Result<Arc<Connection>, EngineError> {
         let unusable = |error: &dyn std::error::Error| EngineError::Address {
             address: self.shared.address.uri.clone(),
             found_by: "KUBECONFIG, ~/.kube/config or the service account".to_owned(),
@@ -171,7 +172,7 @@ impl KubernetesEngine {
         unreachable.dedup();
         let client = Client::try_from(config).map_err(|error| unusable(&error))?;
         let api = Api::new(client, url, namespace, self.shared.meter.clone());
-        let made = Arc::new(Connection {
+        Ok(Arc::new(Connection {
             watch: PodWatch::start(api.clone()),
             api,
             maker: PodMaker {
@@ -179,8 +180,7 @@ impl KubernetesEngine {
                 secret: self.shared.secret.clone(),
                 unreachable,
             },
-        });
-        Ok(connection.insert(made).clone())
+        }))
     }
 
     async fn api(&self) -> Result<Api, EngineError> {

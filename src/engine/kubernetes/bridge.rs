@@ -1,21 +1,26 @@
 //! The way to PID 1 of a Pod.
 
+use std::time::Duration;
+
 use casemate_protocol::INIT_PATH;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::KubernetesEngine;
 use super::channel::split;
-use super::client::{ApiCall, ObjectKind};
+use super::client::{ApiCall, ObjectKind, UPDATE_TIMEOUT};
 use super::error::unavailable;
 use super::names::PodId;
 use super::pod::{CONTAINER, PodFacts};
 use super::pod_state::{PodPhase, claims};
 use super::pods::changed;
 use super::start::missing;
-use super::writer::{WRITER, Writer};
+use super::writer::{NodeFacts, WRITER, Writer};
 use crate::engine::ExecStream;
 use crate::engine::error::EngineError;
+
+/// How long the kubelet of a node may take that the cluster counts as lost: it may be only slow.
+const LOST_NODE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl KubernetesEngine {
     /// Opens the streams of a bridge to PID 1, after the workspace was written down as this Pod's. A Pod
@@ -38,10 +43,14 @@ impl KubernetesEngine {
             self.discard(&id).await;
             return Err(error);
         }
+        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let node = self.node(node).await?;
         for claim in claims(&pod) {
-            self.hold(&claim, &pod).await?;
+            self.hold(&claim, &pod, node.as_ref()).await?;
         }
-        let opened = self.exec(&id).await;
+        let is_lost = node.is_some_and(|node| !node.is_ready);
+        let timeout = if is_lost { LOST_NODE_TIMEOUT } else { UPDATE_TIMEOUT };
+        let opened = self.exec(&id, timeout).await;
         let mut stream = match opened {
             Ok(stream) => stream,
             Err(error) => return Err(self.explained(&pod, error).await),
@@ -57,7 +66,7 @@ impl KubernetesEngine {
         Ok(stream)
     }
 
-    async fn exec(&self, id: &PodId) -> Result<ExecStream, EngineError> {
+    async fn exec(&self, id: &PodId, timeout: Duration) -> Result<ExecStream, EngineError> {
         let api = self.api().await?;
         let command = [INIT_PATH, "bridge", "--keyed"];
         let command = command.map(|argument| format!("&command={}", argument.replace('/', "%2F")));
@@ -66,7 +75,11 @@ impl KubernetesEngine {
             api.path(ObjectKind::Pods, &id.name),
             command.concat(),
         );
-        let call = ApiCall::update("exec", &id.name);
+        let call = ApiCall {
+            name: "exec",
+            object: &id.name,
+            timeout,
+        };
         let connection = api.connect(call, &path).await.map_err(|error| {
             let text = error.to_string();
             match error.status() {
@@ -100,10 +113,14 @@ impl KubernetesEngine {
     }
 
     /// Writes the Pod on its claim, unless another may still write there.
-    async fn hold(&self, claim: &str, pod: &Value) -> Result<(), EngineError> {
+    async fn hold(
+        &self,
+        claim: &str,
+        pod: &Value,
+        node: Option<&NodeFacts>,
+    ) -> Result<(), EngineError> {
         let api = self.api().await?;
-        let node = self.node(pod["spec"]["nodeName"].as_str().unwrap_or_default()).await?;
-        let own = Writer::new(pod, node.as_ref());
+        let own = Writer::new(pod, node);
         loop {
             let call = ApiCall::query("inspect volume", claim);
             let found = api.get(call, ObjectKind::Claims).await?;

@@ -21,6 +21,7 @@ use super::names::PodId;
 use super::pod::FINALIZER;
 use super::pod_state::{ExitCode, PodPhase, claims, last_words};
 use super::pods::changed;
+use super::start::is_same;
 use super::writer::{WRITER, Writer};
 use crate::engine::RemovedContainer;
 use crate::engine::error::EngineError;
@@ -126,6 +127,7 @@ impl KubernetesEngine {
         let mut is_discarded = false;
         loop {
             let Some(pod) = current else {
+                self.forget(&id.uid);
                 return Ok(None);
             };
             if let PodPhase::Ended(code) = PodPhase::of(&pod) {
@@ -140,8 +142,14 @@ impl KubernetesEngine {
                 self.discard(id).await;
                 is_discarded = true;
             }
-            // The watch lives as long as this engine.
-            let _ = changes.changed().await;
+            // The watch lives as long as this engine. Most changes are those of other Pods.
+            loop {
+                let _ = changes.changed().await;
+                let seen = watch.get(&id.name);
+                if !seen.is_some_and(|seen| is_same(&seen, &pod)) {
+                    break;
+                }
+            }
             current = match watch.get(&id.name) {
                 Some(seen) if seen["metadata"]["uid"] == id.uid.as_str() => Some(seen),
                 // Gone, or not seen yet.

@@ -44,6 +44,12 @@ fn from_status(call: ApiCall<'_>, url: &str, status: &Status) -> EngineError {
             address: url.to_owned(),
             remedy: format!("{message}; {ROLE}"),
         },
+        // Another object of its name.
+        422 if message.contains("metadata.uid: Invalid value") => EngineError::Refused {
+            call: call.name,
+            status: 409,
+            message,
+        },
         // A quota, a limit range, Pod Security, a policy.
         403 | 422 => EngineError::NotAdmitted { name: name(), message },
         _ if message.contains("admission webhook") => {

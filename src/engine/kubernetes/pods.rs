@@ -147,20 +147,14 @@ impl KubernetesEngine {
     /// The differences between the stored Pod and `spec`. One with a difference of `Hardening` must
     /// not be used.
     pub fn differences(&self, spec: &ContainerSpec, container: &Container) -> Vec<Difference> {
-        let unknown = |field: &str| {
-            vec![Difference {
-                field: field.to_owned(),
+        let Some(connection) = self.shared.connection.get() else {
+            // No connection has found it.
+            return vec![Difference {
+                field: "metadata.uid".to_owned(),
                 wanted: String::new(),
-                stored: String::new(),
+                stored: container.id.clone(),
                 kind: DifferenceKind::Hardening,
-            }]
-        };
-        // It was found by this connection.
-        let Ok(connection) = self.shared.connection.try_lock() else {
-            return unknown("connection");
-        };
-        let Some(connection) = &*connection else {
-            return unknown("connection");
+            }];
         };
         let wanted = connection.maker.pod(spec, &PodFacts::of(&container.stored));
         let mut differences = compare(&wanted, &container.stored);
@@ -172,9 +166,7 @@ impl KubernetesEngine {
         differences.retain(|difference| !of_maker(&difference.field));
         let is_safe = |one: &Difference| one.kind != DifferenceKind::Hardening;
         if differences.iter().all(is_safe) {
-            let uid = PodId::of(&container.stored).uid;
-            // As it is: what it may not do later is to become another.
-            self.remember(&uid, container.stored.clone());
+            self.remember(&PodId::of(&container.stored).uid, wanted);
         }
         differences
     }

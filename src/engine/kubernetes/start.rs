@@ -23,10 +23,17 @@ impl KubernetesEngine {
     /// # Errors
     /// [`EngineError::Missing`] where it is gone; why it does not start.
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
-        let pod = self.pod(id).await?.ok_or_else(|| missing(id))?;
-        if PodPhase::of(&pod) == PodPhase::Gated {
-            self.let_go(&pod).await?;
-        }
+        let pod = loop {
+            let pod = self.pod(id).await?.ok_or_else(|| missing(id))?;
+            if PodPhase::of(&pod) != PodPhase::Gated {
+                break pod;
+            }
+            match self.let_go(&pod).await {
+                // Its status has changed in between, as when the scheduler sees it.
+                Err(error) if error.status() == Some(409) => {}
+                let_go => let_go?,
+            }
+        };
         self.until_running(&PodId::of(&pod)).await.map(drop)
     }
 
@@ -78,12 +85,19 @@ impl KubernetesEngine {
                 }));
             }
             current = match watch.get(&id.name) {
+                Some(seen) if is_same(&seen, &pod) => Some(pod),
                 Some(seen) if seen["metadata"]["uid"] == id.uid.as_str() => Some(seen),
                 // Gone, or not seen yet.
                 _ => self.pod(&text).await?.map(Arc::new),
             };
         }
     }
+}
+
+/// Whether these are one version of an object.
+pub(super) fn is_same(seen: &Value, before: &Value) -> bool {
+    let version = |pod: &Value| pod["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+    version(seen) == version(before)
 }
 
 pub(super) fn missing(id: &str) -> EngineError {
