@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LAB = HERE.parent.parent / "scripts/cluster-lab"
-SPACE = "sandboxes"
+SPACE = f"sandboxes-{os.getpid()}"
 PROGRAM = os.environ["CASEMATE"]
 IMAGE = os.environ["PREPARED"]
 WORK = Path(tempfile.mkdtemp())
@@ -78,7 +78,7 @@ class Server:
         }
         variables.update({f"CASEMATE_{name.upper()}": value for name, value in settings.items()})
         keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        self.log = open(WORK / f"{user}-{time.monotonic_ns()}.log", "w")
+        self.log = open(WORK / f"{user.replace('/', '_')}-{time.monotonic_ns()}.log", "w")
         self.process = subprocess.Popen(
             [PROGRAM, "serve"],
             stdin=subprocess.PIPE,
@@ -185,9 +185,8 @@ def set_up():
     k("apply", "--filename", "-", stdin=role)
     k("create", "serviceaccount", "casemate")
     k("create", "rolebinding", "casemate", "--role=casemate", f"--serviceaccount={SPACE}:casemate")
-    run("kubectl", "create", "clusterrole", "casemate-nodes", "--verb=get", "--resource=nodes")
-    run("kubectl", "create", "clusterrolebinding", "casemate-nodes", "--clusterrole=casemate-nodes",
-        f"--serviceaccount={SPACE}:casemate")
+    run("kubectl", "create", "clusterrole", SPACE, "--verb=get", "--resource=nodes")
+    run("kubectl", "create", "clusterrolebinding", SPACE, f"--clusterrole={SPACE}", f"--serviceaccount={SPACE}:casemate")
     eventually("the default account", lambda: k("get", "serviceaccount", "default", check=False))
     token = k("create", "token", "casemate", "--duration=10h").strip()
     config = json.loads(run("kubectl", "config", "view", "--raw", "--minify", "--output", "json"))

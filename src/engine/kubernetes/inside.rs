@@ -5,29 +5,21 @@
 
 use casemate_protocol::{Confinement, MountedAt, WORKSPACE};
 
-/// Where a Pod may have something that can be written: our own volumes, and what each runtime mounts, which
-/// only root can write or which is memory.
-const WRITABLE: [&str; 16] = [
+use super::pod::TERMINATION_LOG;
+
+/// Where a Pod may have a disk of its node that can be written: the workspace, and files that only root
+/// writes.
+const WRITABLE: [&str; 5] = [
     WORKSPACE,
-    "/tmp",
-    "/dev",
-    "/dev/pts",
-    "/dev/shm",
-    "/dev/mqueue",
-    "/proc",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/scsi",
-    "/proc/timer_list",
     "/etc/hosts",
     "/etc/hostname",
     "/etc/resolv.conf",
+    TERMINATION_LOG,
 ];
 
-/// Where the kubelet mounts a file that root alone reaches.
-const TERMINATION_LOG: &str = "/root/.casemate-end";
+/// In memory that is charged to the Pod, or the kernel's own.
+const IN_MEMORY: [&str; 8] =
+    ["tmpfs", "devtmpfs", "devpts", "mqueue", "proc", "sysfs", "cgroup", "cgroup2"];
 
 /// What is missing, each with what the kernel shows.
 pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
@@ -60,9 +52,7 @@ pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
 fn is_foreign(mount: &MountedAt) -> bool {
     !mount.read_only
         && !WRITABLE.contains(&mount.path.as_str())
-        && mount.path != TERMINATION_LOG
-        // A masked path, which is empty, and cgroups that no user may write.
-        && !["cgroup", "cgroup2", "sysfs"].contains(&mount.file_system.as_str())
+        && !IN_MEMORY.contains(&mount.file_system.as_str())
 }
 
 #[cfg(test)]
@@ -89,7 +79,8 @@ mod tests {
                 mount("/", "overlay", true),
                 mount("/workspace", "ext4", false),
                 mount("/tmp", "tmpfs", false),
-                mount("/sys/fs/cgroup", "tmpfs", true),
+                mount("/etc/hosts", "ext4", false),
+                mount("/sys/fs/cgroup", "tmpfs", false),
             ],
             ..Confinement::default()
         }

@@ -46,7 +46,7 @@ const VOLUME: &str = "/casemate-volume";
 
 /// The kubelet mounts a file of the node here that each user may write, and no quota counts it. Only
 /// root enters this directory of the image.
-const TERMINATION_LOG: &str = "/root/.casemate-end";
+pub const TERMINATION_LOG: &str = "/root/.casemate-end";
 
 /// Bytes that the maker of the workspace may take: it is one small program.
 const MAKER_MEMORY: u64 = 64 << 20;
