@@ -1,8 +1,8 @@
-//! The channel to PID 1 of one container: gRPC over the streams of one
-//! `docker exec` of `casemate-init bridge`.
+//! The channel to PID 1 of one container: gRPC over the streams of one `casemate-init bridge`, which
+//! the Engine runs in the container.
 //!
 //! ```text
-//! Channel ─► gRPC, HTTP/2 ─► stdin/stdout of the exec ─► Engine ─► bridge ─► PID 1
+//! Channel ─► gRPC, HTTP/2 ─► stdin/stdout of the bridge ─► Engine ─► bridge ─► PID 1
 //! ```
 //!
 //! Invariants:

@@ -14,7 +14,7 @@
 //! - No module outside sees a type of a house, or of a library that a house speaks by.
 //! - Houses do not see each other, and none sees the face.
 //! - An [`Engine`] is a value, not a global. Making one does no I/O: what it speaks to may be down.
-//! - Every call has a deadline, except [`Engine::wait_removed`].
+//! - Every call has a deadline, except [`Engine::ended`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
 /// One call, answered by whichever house this Engine is.
@@ -69,13 +69,13 @@ pub(crate) use docker::testing;
 
 pub use address::EngineAddress;
 pub use capabilities::Capabilities;
-pub use container::{Container, ContainerSummary, CreatedContainer, RemovedContainer, State};
+pub use container::{Container, ContainerSummary, CreatedContainer, EndedContainer, State};
 pub use container_spec::{ContainerSpec, Limits, Workspace};
 pub use description::ImageDescription;
 pub use difference::{Difference, DifferenceKind};
 pub use docker::locate;
 pub use engine_version::{Component, EngineVersion};
-pub use error::{Cause, EngineError, how_to_make};
+pub use error::{Cause, EngineError};
 pub use exec_stream::ExecStream;
 pub use kind::EngineKind;
 pub use labels::Labels;
@@ -85,7 +85,7 @@ pub use rootfs::SandboxFiles;
 pub use shared_mount::SharedMount;
 pub use shared_names::{head_volume, removal_volume, version_volume};
 pub use uids::{RunAs, UidRange};
-pub use volume::{Quota, VolumeDriver, VolumeSummary};
+pub use volume::{Quota, VolumeSummary};
 
 use crate::config::KubernetesSettings;
 use docker::DockerEngine;

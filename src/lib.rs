@@ -14,8 +14,8 @@
 //! snapshot            a whole workspace, out and in
 //! provision           finds, makes, adopts and ends containers and volumes
 //! egress              names, connections and bytes that leave a sandbox
-//! channel             gRPC to PID 1 over one `docker exec` stream
-//! engine              the Docker Engine: containers, volumes, images
+//! channel             gRPC to PID 1 over one stream that the engine opens
+//! engine              what runs the containers, behind one face: Docker Engine, Podman
 //! config, identity, workspace      values that are valid once they exist
 //! audit               one chained line for each call
 //! meter               metrics

@@ -183,10 +183,9 @@ impl ToolError {
             EngineError::NotFound { .. }
             | EngineError::Address { .. }
             | EngineError::Forbidden { .. } => (Code::EngineUnavailable, ""),
-            EngineError::Unavailable { .. } => (
-                Code::EngineUnavailable,
-                " Start Docker, or ask the operator to, then retry.",
-            ),
+            EngineError::Unavailable { remedy, .. } => {
+                return Self::new(Code::EngineUnavailable, format!("{error}{why}. {remedy}"));
+            }
             EngineError::Deadline { .. } => (Code::EngineUnavailable, " Retry in a moment."),
             EngineError::ImageMissing { .. } => (Code::ImageMissing, ""),
             EngineError::Full { .. } => (

@@ -136,7 +136,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 async fn tell_quota(engine: Engine) {
     loop {
         match engine.quota().await {
-            Ok(Quota::Project) => return,
+            Ok(Quota::Volume) => return,
             Ok(Quota::None) => {
                 warn!(
                     "the Engine cannot limit the size of volumes: a user can fill its disk. Keep \

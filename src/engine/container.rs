@@ -99,9 +99,9 @@ pub struct CreatedContainer {
     pub differences: Vec<super::Difference>,
 }
 
-/// A removed container.
+/// A container that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemovedContainer {
+pub struct EndedContainer {
     /// The exit code of PID 1; `None` if the container was gone before we asked, or never started.
     pub exit_code: Option<i64>,
 }

@@ -2,10 +2,10 @@
 
 use std::future::Future;
 
-use casemate_protocol::Confinement;
+use casemate_protocol::HelloReply;
 
 use super::Engine;
-use super::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
+use super::container::{Container, ContainerSummary, CreatedContainer, EndedContainer};
 use super::container_spec::ContainerSpec;
 use super::difference::Difference;
 use super::error::EngineError;
@@ -41,17 +41,13 @@ impl Engine {
         dispatch!(self.differences(spec, container))
     }
 
-    /// Compares what was promised of a running container with what the kernel showed its PID 1,
-    /// where the Engine's own word is not enough.
+    /// Compares what was promised of a running container with what its PID 1 says of itself and of
+    /// what the kernel showed it, where the Engine's own word is not enough.
     ///
     /// # Errors
     /// [`EngineError::Unreal`] for a container that must not be used.
-    pub async fn verify_inside(
-        &self,
-        id: &str,
-        inside: Option<&Confinement>,
-    ) -> Result<(), EngineError> {
-        dispatch!(self.verify_inside(id, inside).await)
+    pub async fn verify_inside(&self, id: &str, hello: &HelloReply) -> Result<(), EngineError> {
+        dispatch!(self.verify_inside(id, hello).await)
     }
 
     /// Starts it. One that runs already is fine.
@@ -89,12 +85,13 @@ impl Engine {
         dispatch!(self.remove_stopped(id).await)
     }
 
-    /// Gives it another name, so that its own is free. One that is gone is fine.
+    /// Frees the name of a container that does not end, and has it removed as soon as it ends. Until
+    /// then it may have the name `aside`. One that is gone is fine.
     ///
     /// # Errors
-    /// [`EngineError::Conflict`] for a name in use.
-    pub async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
-        dispatch!(self.rename(id, name).await)
+    /// [`EngineError::Conflict`] where `aside` is in use.
+    pub async fn free_name(&self, id: &str, aside: &str) -> Result<(), EngineError> {
+        dispatch!(self.free_name(id, aside).await)
     }
 
     /// Waits until it is gone, without a deadline. The request is sent when this is first polled:
@@ -102,12 +99,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the Engine ends first.
-    pub fn wait_removed(
+    pub fn ended(
         &self,
         id: &str,
-    ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {
+    ) -> impl Future<Output = Result<EndedContainer, EngineError>> + Send + 'static {
         let (engine, id) = (self.clone(), id.to_owned());
-        async move { dispatch!(engine.wait_removed(&id).await) }
+        async move { dispatch!(engine.ended(&id).await) }
     }
 
     /// All containers, running or not, that have every one of these labels.

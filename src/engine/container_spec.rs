@@ -6,7 +6,6 @@ use super::labels::Labels;
 use super::prepared_image::PreparedImage;
 use super::shared_mount::SharedMount;
 use super::uids::RunAs;
-use super::volume::VolumeDriver;
 
 /// The source of /workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +44,8 @@ pub struct ContainerSpec {
     pub init_args: Vec<String>,
     /// The source of the workspace.
     pub workspace: Workspace,
-    /// The driver of the volume, if the Engine has to create it.
-    pub volume_driver: VolumeDriver,
+    /// The size of a volume as workspace, in bytes; `None`: the Engine's disk is the limit.
+    pub volume_size: Option<u64>,
     /// Distinguishes this creation of a container from all others: see [`MADE_FOR`](super::labels::MADE_FOR).
     pub made_for: String,
     /// Its limits.

@@ -11,7 +11,7 @@
 //!
 //! - No module outside names bollard or sees one of its types.
 //! - A [`DockerEngine`] is a value, not a global. Making one does no I/O: the Engine may be down.
-//! - Every call has a deadline, named below, except [`DockerEngine::wait_removed`].
+//! - Every call has a deadline, named below, except [`DockerEngine::ended`].
 //! - A container that is stored with less hardening than asked is never handed out.
 
 mod body;
@@ -21,6 +21,7 @@ mod disk_usage;
 mod endpoint;
 mod error;
 mod exec;
+mod host;
 mod image;
 mod image_state;
 mod info;
@@ -35,10 +36,12 @@ mod prepare;
 mod pull;
 mod quota;
 mod raw;
+mod remedies;
 mod shared;
 mod spec;
 mod verify;
 mod version;
+mod volume_driver;
 mod volumes;
 
 #[cfg(test)]
@@ -138,7 +141,7 @@ impl DockerEngine {
     }
 
     /// `host:port` of an Engine that listens on TCP.
-    pub fn tcp_address(&self) -> Option<&str> {
+    pub fn control_address(&self) -> Option<&str> {
         match &self.shared.endpoint {
             Endpoint::Tcp(address) => Some(address),
             Endpoint::Unix(_) => None,

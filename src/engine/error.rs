@@ -1,20 +1,15 @@
 //! Errors of an Engine.
 
 use std::error::Error as StdError;
-use std::path::Path;
 use std::time::Duration;
 
 use super::difference::Difference;
-use crate::config::limits;
 
 /// A cause whose type is not part of the interface.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Characters of an Engine's own message that are kept: it may quote an image or a volume driver.
 const MAX_MESSAGE: usize = 1000;
-
-/// Where the server is in its own image (`scripts/server-root`).
-const PROGRAM_OF_IMAGE: &str = "/casemate";
 
 /// A failed call to the Engine.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +35,8 @@ pub enum EngineError {
     Unavailable {
         /// Where it should be.
         address: String,
+        /// What a caller can do, a sentence.
+        remedy: &'static str,
         /// The error of the connection.
         #[source]
         source: Cause,
@@ -61,12 +58,14 @@ pub enum EngineError {
         after: Duration,
     },
     /// The Engine has no such image and could not pull it.
-    #[error("the Engine has no image {image} ({reason}); {}", how_to_get(image))]
+    #[error("the Engine has no image {image} ({reason}); {remedy}")]
     ImageMissing {
         /// The image as it was named.
         image: String,
         /// Why it was not pulled.
         reason: String,
+        /// How the Engine gets it.
+        remedy: String,
     },
     /// The image exists, but no sandbox can be made from it.
     #[error("the image {image} cannot be used: {reason}")]
@@ -114,13 +113,15 @@ pub enum EngineError {
     #[error(
         "the Engine stored the container {name} weaker than asked: {}{}",
         fields(.differences),
-        remedy(.differences)
+        and_then(.remedy.unwrap_or_default())
     )]
     Weakened {
         /// Its name.
         name: String,
         /// The differences.
         differences: Vec<Difference>,
+        /// What an operator can do, where that is known.
+        remedy: Option<&'static str>,
     },
     /// Its host would not enforce the limits of a sandbox. Nothing was made.
     #[error("the Engine cannot limit the {limits} of a sandbox, so none is started; {fix}")]
@@ -275,49 +276,11 @@ pub(super) fn shorten(text: &str) -> String {
     text.trim_end().chars().take(MAX_MESSAGE).collect()
 }
 
-/// What makes one of Casemate's own images; none for any other image.
-pub fn how_to_make(image: &str) -> Option<String> {
-    let in_image = std::env::current_exe().is_ok_and(|path| path == Path::new(PROGRAM_OF_IMAGE));
-    let casemate = if in_image {
-        "docker run --rm casemate"
-    } else {
-        "casemate"
-    };
-    let verb = match image {
-        limits::IMAGE => "tools-image",
-        limits::DATA_IMAGE => "tools-image --data",
-        _ => return None,
-    };
-    Some(format!("{casemate} {verb} | docker build --tag {image} -"))
-}
-
-fn how_to_get(image: &str) -> String {
-    how_to_make(image).map_or_else(
-        || "pull or build it there".to_owned(),
-        |line| format!("make it with `{line}`"),
-    )
-}
-
-/// Limits, by their fields: an Engine without the privilege for them stores none.
-const LIMITS: [&str; 3] = [
-    "HostConfig.Memory",
-    "HostConfig.NanoCpus",
-    "HostConfig.PidsLimit",
-];
-
-/// What to do where a limit is missing.
-fn remedy(differences: &[Difference]) -> &'static str {
-    let lacks = |limit: &&str| {
-        differences
-            .iter()
-            .any(|difference| difference.field == **limit)
-    };
-    match LIMITS.iter().any(lacks) {
-        true => {
-            "; a rootless Engine has limits only with cgroup v2 whose controllers cpu, memory and \
-             pids are delegated to its user"
-        }
-        false => "",
+/// After what failed: what can be done, if anything is known.
+fn and_then(remedy: &str) -> String {
+    match remedy {
+        "" => String::new(),
+        remedy => format!("; {remedy}"),
     }
 }
 

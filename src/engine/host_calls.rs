@@ -16,9 +16,9 @@ impl Engine {
         dispatch!(self.address())
     }
 
-    /// `host:port` of an Engine that listens on TCP.
-    pub fn tcp_address(&self) -> Option<&str> {
-        dispatch!(self.tcp_address())
+    /// `host:port` of the socket that it is driven by, where that is TCP: no sandbox may reach it.
+    pub fn control_address(&self) -> Option<&str> {
+        dispatch!(self.control_address())
     }
 
     /// The metrics that its calls are counted in.
@@ -48,6 +48,23 @@ impl Engine {
     /// Those of every call.
     pub async fn time(&self) -> Result<Option<String>, EngineError> {
         dispatch!(self.time().await)
+    }
+
+    /// Free bytes on the disk that it keeps volumes on; `None` where this machine cannot see it.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn disk_free(&self) -> Result<Option<u64>, EngineError> {
+        dispatch!(self.disk_free().await)
+    }
+
+    /// Why a directory of this machine cannot be a workspace, as what is said of the Engine; `None`:
+    /// it can.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn bind_refusal(&self) -> Result<Option<&'static str>, EngineError> {
+        dispatch!(self.bind_refusal().await)
     }
 
     /// Whether it can limit the size of a volume, found once per connection.

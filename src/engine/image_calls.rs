@@ -52,6 +52,11 @@ impl Engine {
         dispatch!(self.image_state(image, files, uids).await)
     }
 
+    /// The command by which an operator has the Engine get `image`.
+    pub fn command_for_image(&self, image: &str) -> String {
+        dispatch!(self.command_for_image(image))
+    }
+
     /// What `image` says of itself; `None` if it says nothing or the Engine does not have it.
     ///
     /// # Errors

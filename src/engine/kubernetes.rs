@@ -133,7 +133,7 @@ impl KubernetesEngine {
 
     /// `host:port` of the API server, which no rule of egress lets a sandbox reach. Known since the first
     /// request, and so before any sandbox.
-    pub fn tcp_address(&self) -> Option<&str> {
+    pub fn control_address(&self) -> Option<&str> {
         self.shared.api_server.get().map(String::as_str)
     }
 

@@ -7,24 +7,6 @@ use super::labels::{REMADE, UID};
 use super::rfc3339::parse_rfc3339;
 use super::uids::RunAs;
 
-/// What stores a volume. Data: with several machines it is not the Engine's own disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeDriver {
-    /// The driver's name: `local` is the Engine's own.
-    pub name: String,
-    /// What it is told, in its own words.
-    pub options: BTreeMap<String, String>,
-}
-
-impl Default for VolumeDriver {
-    fn default() -> Self {
-        Self {
-            name: "local".to_owned(),
-            options: BTreeMap::new(),
-        }
-    }
-}
-
 /// One volume, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeSummary {
@@ -58,21 +40,11 @@ impl VolumeSummary {
     }
 }
 
-/// How a user's workspace is kept from filling the Engine's disk.
+/// How a user's workspace is kept from filling the disk that it is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
     /// Each volume has a size.
-    Project,
+    Volume,
     /// Only the size of a file is limited: many files can fill the disk.
     None,
-}
-
-impl Quota {
-    /// In one word, for people.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Project => "xfs",
-            Self::None => "none",
-        }
-    }
 }

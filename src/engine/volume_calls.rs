@@ -1,4 +1,4 @@
-//! The face of volumes.
+//! The face of volumes, and of marks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,11 +6,11 @@ use super::Engine;
 use super::container_spec::ContainerSpec;
 use super::error::EngineError;
 use super::labels::Labels;
-use super::volume::{VolumeDriver, VolumeSummary};
+use super::volume::VolumeSummary;
 
 impl Engine {
-    /// Makes the volume, with `more` labels, or finds it. Returns it as it is: one that exists
-    /// keeps its own labels and its driver's options.
+    /// Makes the volume of `size` bytes, with `more` labels, or finds it: of two servers one makes
+    /// it, and both get the same. Returns it as it is: one that exists keeps its labels and size.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name does not have our labels.
@@ -19,9 +19,9 @@ impl Engine {
         name: &str,
         labels: &Labels,
         more: &[(&str, String)],
-        driver: &VolumeDriver,
+        size: Option<u64>,
     ) -> Result<VolumeSummary, EngineError> {
-        dispatch!(self.ensure_volume(name, labels, more, driver).await)
+        dispatch!(self.ensure_volume(name, labels, more, size).await)
     }
 
     /// Gives the volume of `spec` to the user that it runs as, if it is empty. Repeating it is fine.
@@ -60,12 +60,30 @@ impl Engine {
         dispatch!(self.has_volume(name).await)
     }
 
-    /// Creates a volume only for its labels. An existing one with them is fine.
+    /// Makes a mark: something without content that exists only for its name and its labels, and that
+    /// listings of volumes have among them. Of two servers with different labels one makes it. An
+    /// existing one with these labels is fine.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name lacks one of them.
     pub async fn mark(&self, name: &str, labels: &[(&str, &str)]) -> Result<(), EngineError> {
         dispatch!(self.mark(name, labels).await)
+    }
+
+    /// The mark of this name, whosever it is.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn find_mark(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
+        dispatch!(self.find_mark(name).await)
+    }
+
+    /// Takes the mark away. One that is gone is fine.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove_mark(&self, name: &str) -> Result<(), EngineError> {
+        dispatch!(self.remove_mark(name).await)
     }
 
     /// Takes the volume away with all that is in it. One that is gone is fine.
@@ -76,7 +94,7 @@ impl Engine {
         dispatch!(self.remove_volume(name).await)
     }
 
-    /// All volumes that have every one of these labels.
+    /// All volumes and marks that have every one of these labels, in one look.
     ///
     /// # Errors
     /// Those of every call.
@@ -87,7 +105,7 @@ impl Engine {
         dispatch!(self.list_volumes(labels).await)
     }
 
-    /// All volumes of any instance with a uid in their labels, and the claims for one.
+    /// All volumes and marks with a uid in their labels, of all instances whose users share a kernel.
     ///
     /// # Errors
     /// Those of every call.
@@ -116,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// All volumes of shared data of an instance: versions, and what says which counts.
+    /// All volumes and marks of shared data of an instance: versions, and what says which counts.
     ///
     /// # Errors
     /// Those of every call.

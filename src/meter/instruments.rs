@@ -92,12 +92,12 @@ instruments! {
     reconnects: IntCounter = "casemate_channel_reconnects_total", [],
         "Channels to a container that broke and were opened again.";
     engine_seconds: HistogramVec = "casemate_engine_request_duration_seconds", ["operation"],
-        "Time of requests to the Docker Engine.",
+        "Time of requests to the Engine.",
         buckets = &ENGINE_BUCKETS;
     engine_errors: IntCounterVec = "casemate_engine_errors_total", ["operation", "error"],
-        "Requests to the Docker Engine that failed.";
+        "Requests to the Engine that failed.";
     engine_up: IntGauge = "casemate_engine_up", [],
-        "Whether the Docker Engine answered this scrape.";
+        "Whether the Engine answered this scrape.";
     sandboxes: IntGaugeVec = "casemate_sandboxes", ["mode", "state"],
         "Containers of the instance, of all its servers.";
     memory: IntGauge = "casemate_sandbox_memory_bytes", [],

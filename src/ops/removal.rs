@@ -13,7 +13,7 @@ pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// The Engine's.
 pub async fn container(engine: &Engine, id: &str) -> Result<(), EngineError> {
-    let removal = engine.wait_removed(id);
+    let removal = engine.ended(id);
     engine.remove(id).await?;
     match tokio::time::timeout(REMOVAL_TIMEOUT, removal).await {
         Ok(gone) => gone.map(drop),

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::bind_error::BindError;
 use super::error::SandboxError;
-use crate::engine::{Capabilities, Engine, EngineAddress, RunAs};
+use crate::engine::{Engine, RunAs};
 
 /// Kernel file systems and devices.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -100,29 +100,12 @@ pub async fn on_engine(
     engine: &Engine,
     target: BindTarget<'_>,
 ) -> Result<BindSource, SandboxError> {
+    if let Some(why) = engine.bind_refusal().await? {
+        return Err(BindError::Engine { why }.into());
+    }
     let capabilities = engine.capabilities().await?;
-    check_engine(engine.address(), &capabilities)?;
     let protected = ProtectedPaths::on_this_machine(&capabilities.root_dir);
     Ok(directory(target, &protected)?)
-}
-
-/// Whether this Engine shares its files with this machine, under the same ids. A socket of this
-/// machine may lead to another one, where a directory of the same name may be anybody's.
-///
-/// # Errors
-/// [`BindError::Engine`].
-pub fn check_engine(address: &EngineAddress, capabilities: &Capabilities) -> Result<(), BindError> {
-    let is_here = address.uri.starts_with("unix://") && capabilities.is_on_this_machine();
-    let why = if !is_here {
-        "is on another machine, perhaps a virtual one"
-    } else if capabilities.rootless {
-        "is rootless"
-    } else if capabilities.user_namespaces {
-        "maps users into a namespace"
-    } else {
-        return Ok(());
-    };
-    Err(BindError::Engine { why })
 }
 
 /// Made for the sandbox's usual user where the server runs as root, else for the server's own user.

@@ -39,62 +39,6 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// An Engine that runs on this machine's kernel, as root.
-fn local() -> Capabilities {
-    let here = rustix::system::uname();
-    let text = |it: &std::ffi::CStr| it.to_string_lossy().into_owned();
-    Capabilities {
-        kind: crate::engine::EngineKind::Docker,
-        apparmor: true,
-        selinux: false,
-        seccomp: true,
-        rootless: false,
-        user_namespaces: false,
-        swap_limit: true,
-        memory_limit: true,
-        cpu_limit: true,
-        pids_limit: true,
-        cgroup_version: 2,
-        runtimes: vec!["runc".to_owned()],
-        default_runtime: "runc".to_owned(),
-        cpus: 2,
-        memory: 1 << 30,
-        storage_driver: "overlay2".to_owned(),
-        root_dir: "/var/lib/docker".to_owned(),
-        os: "linux".to_owned(),
-        host_name: text(here.nodename()),
-        kernel: text(here.release()),
-    }
-}
-
-/// The socket of Docker Desktop, Colima, or one that ssh forwards is a file of this machine.
-#[test]
-fn an_engine_that_has_other_files_or_other_ids_is_refused() {
-    let refusal = |uri: &str, capabilities: Capabilities| {
-        let address = EngineAddress {
-            uri: uri.to_owned(),
-            found_by: String::new(),
-        };
-        match check_engine(&address, &capabilities) {
-            Err(BindError::Engine { why }) => Some(why),
-            _ => None,
-        }
-    };
-    let socket = "unix:///var/run/docker.sock";
-    assert_eq!(refusal(socket, local()), None);
-    let elsewhere = Some("is on another machine, perhaps a virtual one");
-    assert_eq!(refusal("tcp://127.0.0.1:2375", local()), elsewhere);
-    let mut virtual_machine = local();
-    virtual_machine.host_name = "docker-desktop".to_owned();
-    assert_eq!(refusal(socket, virtual_machine), elsewhere);
-    let mut rootless = local();
-    rootless.rootless = true;
-    assert_eq!(refusal(socket, rootless), Some("is rootless"));
-    let mut mapped = local();
-    mapped.user_namespaces = true;
-    assert_eq!(refusal(socket, mapped), Some("maps users into a namespace"));
-}
-
 #[test]
 fn what_holds_more_than_a_workspace_is_refused() {
     for path in [

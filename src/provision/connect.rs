@@ -2,11 +2,11 @@
 
 use super::error::SandboxError;
 use crate::channel::Channel;
-use crate::engine::{Engine, EngineError, ExecStream};
+use crate::engine::Engine;
 
 /// Opens a channel to a container that runs.
 pub async fn connect_to(engine: &Engine, container: &str) -> Result<Channel, SandboxError> {
-    let stream = bridge(engine, container).await?;
+    let stream = engine.open_channel(container).await?;
     verified(engine, container, Channel::open(stream).await?).await
 }
 
@@ -15,7 +15,7 @@ pub async fn connect_for_connections(
     engine: &Engine,
     container: &str,
 ) -> Result<Channel, SandboxError> {
-    let stream = bridge(engine, container).await?;
+    let stream = engine.open_channel(container).await?;
     let channel = Channel::open_for_connections(stream).await?;
     verified(engine, container, channel).await
 }
@@ -26,12 +26,6 @@ async fn verified(
     container: &str,
     channel: Channel,
 ) -> Result<Channel, SandboxError> {
-    let inside = channel.hello().confinement.as_ref();
-    engine.verify_inside(container, inside).await?;
+    engine.verify_inside(container, channel.hello()).await?;
     Ok(channel)
-}
-
-/// The streams of a bridge to PID 1 of a container that runs.
-pub(super) async fn bridge(engine: &Engine, container: &str) -> Result<ExecStream, EngineError> {
-    engine.open_channel(container).await
 }

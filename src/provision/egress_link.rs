@@ -7,7 +7,6 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
-use super::connect::bridge;
 use super::error::SandboxError;
 use crate::channel::{Channel, EgressChannel};
 use crate::egress::Link;
@@ -43,7 +42,7 @@ impl EgressLink {
         if let Some(open) = bytes.as_ref().filter(|channel| channel.is_open()) {
             return Ok(open.clone());
         }
-        let stream = bridge(&self.engine, &self.container).await?;
+        let stream = self.engine.open_channel(&self.container).await?;
         let opened = EgressChannel::open(stream).await?;
         *bytes = Some(opened.clone());
         Ok(opened)

@@ -55,7 +55,7 @@ impl LiveSandbox {
     /// The Engine's, and those of every call.
     pub async fn end(&self, engine: &Engine, force: bool) -> Result<bool, SandboxError> {
         let id = &self.row.id;
-        let removal = engine.wait_removed(id);
+        let removal = engine.ended(id);
         if let (Some(channel), false) = (&self.channel, force) {
             let retired = channel.retire(Duration::ZERO).await;
             let retired = retired.map_err(broken_off)?;

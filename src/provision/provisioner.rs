@@ -241,15 +241,7 @@ impl Provisioner {
     pub async fn rename_stuck(&self, id: &str) -> Result<(), SandboxError> {
         let short: String = id.chars().take(12).collect();
         let aside = format!("{}-aside-{short}", self.spec.name.as_str());
-        self.engine().rename(id, &aside).await?;
-        let (engine, id) = (self.engine().clone(), id.to_owned());
-        tokio::spawn(async move {
-            if let Err(error) = engine.remove(&id).await {
-                let error = &error as &dyn std::error::Error;
-                warn!(container = id, error, "it is removed when it ends");
-            }
-        });
-        Ok(())
+        Ok(self.engine().free_name(id, &aside).await?)
     }
 
     fn verify_owner(&self, found: &Container) -> Result<(), SandboxError> {

@@ -61,7 +61,7 @@ pub fn watch_removal(engine: &Engine, id: &str) -> watch::Receiver<Removal> {
     tokio::spawn(async move {
         loop {
             let removed = tokio::select! {
-                removed = engine.wait_removed(&id) => removed,
+                removed = engine.ended(&id) => removed,
                 () = sender.closed() => return,
             };
             if let Ok(removed) = removed {

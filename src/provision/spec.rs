@@ -13,7 +13,7 @@ use super::status::Status;
 use crate::config::{Bind, Mode, SandboxSettings};
 use crate::engine::{
     Capabilities, ContainerSpec, EngineError, Labels, Limits, PreparedImage, Quota, RunAs,
-    VolumeDriver, Workspace,
+    Workspace,
 };
 use crate::identity::{Identity, SandboxName};
 
@@ -89,7 +89,7 @@ impl Spec {
             labels: self.labels(),
             init_args: self.init_args(),
             workspace,
-            volume_driver: VolumeDriver::local(quota, settings.quota.0),
+            volume_size: (quota == Quota::Volume).then_some(settings.quota.0),
             made_for: uuid::Uuid::new_v4().simple().to_string(),
             limits: Limits {
                 memory: settings.memory.0,
@@ -100,7 +100,7 @@ impl Spec {
                     .min(u64::from(capabilities.cpus) * NANO_CPUS),
                 pids: settings.pids,
                 file_size: match quota {
-                    Quota::Project => settings.quota.0,
+                    Quota::Volume => settings.quota.0,
                     Quota::None => FILE_SIZE,
                 },
             },

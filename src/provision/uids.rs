@@ -2,17 +2,17 @@
 //! pipes, signals, descriptors in flight), and one user's code at such a limit would block all.
 //!
 //! A user's uid is a label of the user's volume ([`labels::UID`]). A new user gets the lowest number
-//! that no volume of the *Engine* has, in any instance, because all share one kernel. Two servers
+//! that no volume of the *Engine* has, in any instance, because all may share one kernel. Two servers
 //! may look for a number at the same moment, and a label cannot be changed, so a server claims the
 //! number before it makes a volume with it:
 //!
 //! ```text
-//!  list ─► lowest free n ─► make the volume casemate-uid-n ─► list again ─► make the user's volume
-//!              ▲            └ has another's claim ┐        └ has n ┐        └► still our claim?
-//!              └──────────────────────────────────┴────────────────┘            └► claim goes
+//!  list ─► lowest free n ─► make the mark casemate-uid-n ─► list again ─► make the user's volume
+//!              ▲            └ has another's claim ┐      └ has n ┐        └► still our claim?
+//!              └──────────────────────────────────┴──────────────┘            └► claim goes
 //! ```
 //!
-//! The Engine makes a volume of one name once, so only one claim of n exists at a time. A server
+//! The Engine makes a mark of one name once, so only one claim of n exists at a time. A server
 //! that has the claim and then sees no volume with n is alone: a volume that gets n later needs the
 //! claim. The claim of a killed server keeps its number for [`STALE_CLAIM_TIMEOUT`]; then the next
 //! server that looks removes it. A server that was suspended for that long finds its claim gone,
@@ -73,16 +73,16 @@ impl Drop for UidReservation {
     }
 }
 
-/// The volume that shows a claim to all servers.
+/// The mark that shows a claim to all servers.
 #[derive(Debug, Clone)]
-struct ClaimVolume {
+struct ClaimMark {
     engine: Engine,
     uid: u32,
     /// Tells this claim from all others of its number, and the instance that made it.
     token: String,
 }
 
-impl ClaimVolume {
+impl ClaimMark {
     fn name(&self) -> String {
         format!("{CLAIM_PREFIX}{}", self.uid)
     }
@@ -99,14 +99,14 @@ impl ClaimVolume {
 
     /// Whether it still exists: another server may have removed it as stale.
     async fn holds(&self) -> Result<bool, EngineError> {
-        let found = self.engine.inspect_volume(&self.name()).await?;
+        let found = self.engine.find_mark(&self.name()).await?;
         let own = |row: VolumeSummary| row.labels.get(labels::CLAIM) == Some(&self.token);
         Ok(found.is_some_and(own))
     }
 
     async fn release(self) {
         let released = match self.holds().await {
-            Ok(true) => self.engine.remove_volume(&self.name()).await,
+            Ok(true) => self.engine.remove_mark(&self.name()).await,
             other => other.map(drop),
         };
         if let Err(error) = released {
@@ -120,7 +120,7 @@ impl ClaimVolume {
 /// dropped.
 #[derive(Debug)]
 pub struct UidClaim {
-    volume: ClaimVolume,
+    mark: ClaimMark,
     /// The Engine may still be making a volume with the uid, even for a caller that is gone: then
     /// the claim stays until it is stale.
     pub is_asked_for: bool,
@@ -130,12 +130,12 @@ pub struct UidClaim {
 
 impl UidClaim {
     pub fn uid(&self) -> u32 {
-        self.volume.uid
+        self.mark.uid
     }
 
     /// Whether no other server took it away as a stale one.
     pub async fn holds(&self) -> Result<bool, EngineError> {
-        self.volume.holds().await
+        self.mark.holds().await
     }
 }
 
@@ -145,7 +145,7 @@ impl Drop for UidClaim {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
-            let release = self.volume.clone().release().in_current_span();
+            let release = self.mark.clone().release().in_current_span();
             self.tasks.spawn_on(release, &runtime);
         }
     }
@@ -184,7 +184,7 @@ impl UidClaims {
             if let Some(claim) = self.claim_number(reserved).await? {
                 return Ok(Some(claim));
             }
-            // A volume may have the name of its claim without the label; no listing shows that.
+            // A mark may have the name of its claim without the label; no listing shows that.
             passed_over.insert(uid);
         }
     }
@@ -194,23 +194,23 @@ impl UidClaims {
         &self,
         reserved: UidReservation,
     ) -> Result<Option<UidClaim>, EngineError> {
-        let volume = ClaimVolume {
+        let mark = ClaimMark {
             engine: self.engine.clone(),
             uid: reserved.uid,
             token: format!("{}/{}", self.instance, uuid::Uuid::new_v4().simple()),
         };
-        if !volume.make().await? {
+        if !mark.make().await? {
             return Ok(None);
         }
         let claim = UidClaim {
-            volume,
+            mark,
             is_asked_for: false,
             _reserved: reserved,
             tasks: self.tasks.clone(),
         };
         // Since the first listing another server may have claimed it, used it and released it.
         let rows = self.engine.volumes_with_uid().await?;
-        let has_it = |row: &VolumeSummary| !is_claim(row) && row.uid() == Some(claim.volume.uid);
+        let has_it = |row: &VolumeSummary| !is_claim(row) && row.uid() == Some(claim.mark.uid);
         Ok((!rows.iter().any(has_it)).then_some(claim))
     }
 
@@ -218,12 +218,12 @@ impl UidClaims {
     async fn remove_stale(&self, rows: &[VolumeSummary]) {
         let now = SystemTime::now();
         for row in rows.iter().filter(|row| is_stale(row, now)) {
-            let volume = row.name.as_str();
-            match self.engine.remove_volume(volume).await {
-                Ok(()) => info!(volume, "removed the claim of a server that was killed"),
+            let mark = row.name.as_str();
+            match self.engine.remove_mark(mark).await {
+                Ok(()) => info!(mark, "removed the claim of a server that was killed"),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    debug!(volume, error, "a stale claim stays");
+                    debug!(mark, error, "a stale claim stays");
                 }
             }
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tracing::{Instrument as _, warn};
 
 use super::context::ServerContext;
-use super::disk::disk_free;
 use super::error::SandboxError;
 use super::generations::{Generations, sort};
 use super::owners::workspaces;
@@ -175,10 +174,9 @@ impl Volumes {
             if let Some(claim) = &mut claim {
                 claim.is_asked_for = true;
             }
-            let driver = &spec.volume_driver;
             let made = self
                 .engine
-                .ensure_volume(&volume, &spec.labels, &all, driver);
+                .ensure_volume(&volume, &spec.labels, &all, spec.volume_size);
             let made = made.await?;
             spec.run_as = made.run_as();
             // If another server has made it, it belongs to that server.
@@ -248,7 +246,7 @@ impl Volumes {
         if floor == 0 {
             return Ok(());
         }
-        let Some(free) = disk_free(&self.engine).await? else {
+        let Some(free) = self.engine.disk_free().await? else {
             return Ok(());
         };
         if free >= floor || self.engine.has_volume(volume).await? {

@@ -9,7 +9,7 @@ use tracing::debug;
 use super::manager::Manager;
 use crate::engine::{ContainerSummary, EngineError, labels};
 use crate::meter::Meter;
-use crate::provision::{disk_free, look};
+use crate::provision::look;
 
 /// How long an update may take: Prometheus gives a scrape 10 s. Values that the Engine does not
 /// return in time are reported as missing.
@@ -47,7 +47,7 @@ impl Manager {
         let seen = look(rows, |row| context.capacity.channel(&row.id)).await;
         let memory = seen.iter().filter_map(|one| one.stats.as_ref());
         meter.memory(memory.map(|stats| stats.memory_bytes).sum());
-        if let Some(free) = disk_free(&context.engine).await? {
+        if let Some(free) = context.engine.disk_free().await? {
             meter.disk_free(free);
         }
         Ok(())

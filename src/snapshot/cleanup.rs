@@ -40,7 +40,7 @@ impl Snapshots {
                 info!(volume = mark.volume, "removed an incomplete volume");
             }
             // After its volume: without the mark, that would be the workspace.
-            self.provisioner.engine().remove_volume(&mark.name).await?;
+            self.provisioner.engine().remove_mark(&mark.name).await?;
         }
         // An older workspace goes only when the current one exists.
         if volumes.old.is_empty()

@@ -143,7 +143,7 @@ impl HelperContainer {
 
     /// Ends it; afterwards its volume is free.
     pub(super) async fn close(self) {
-        let gone = self.engine.wait_removed(&self.id);
+        let gone = self.engine.ended(&self.id);
         if self.channel.retire_at_once().await.is_err()
             && let Err(error) = self.engine.remove(&self.id).await
         {

@@ -9,7 +9,7 @@ use super::error::StageError;
 use super::helper::{HelperContainer, HelperPurpose};
 use super::{STALL_TIMEOUT, Snapshots};
 use crate::channel::{Backup, Outgoing, Piece};
-use crate::engine::{RunAs, VolumeDriver, Workspace, labels};
+use crate::engine::{RunAs, Workspace, labels};
 use crate::provision::{SandboxError, Status, broken_off, mark_of, missing};
 
 /// A volume that is not the workspace yet.
@@ -82,13 +82,14 @@ impl Snapshots {
     ) -> Result<(HelperContainer, RunAs), SandboxError> {
         let provisioner = &self.provisioner;
         let labels = provisioner.spec.labels();
-        let mark = [(labels::PENDING, volume.to_owned())];
-        let (name, plain) = (mark_of(volume), VolumeDriver::default());
+        let name = mark_of(volume);
+        let owner = labels.to_map();
+        let owner = owner
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let mark: Vec<_> = owner.chain([(labels::PENDING, volume)]).collect();
         // First: without it, what follows would be the workspace.
-        let marked = provisioner
-            .engine()
-            .ensure_volume(&name, &labels, &mark, &plain);
-        marked.await?;
+        provisioner.engine().mark(&name, &mark).await?;
         let workspace = Workspace::Volume(volume.to_owned());
         let (status, _) = watch::channel(Status::Absent);
         let spec = provisioner
@@ -185,7 +186,7 @@ impl StagedVolume {
             ..
         } = self;
         let provisioner = &snapshots.provisioner;
-        if let Err(error) = provisioner.engine().remove_volume(&mark_of(&volume)).await {
+        if let Err(error) = provisioner.engine().remove_mark(&mark_of(&volume)).await {
             let current = provisioner
                 .volumes
                 .list()

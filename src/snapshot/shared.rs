@@ -20,9 +20,7 @@ use super::helper::{HelperContainer, IDLE_TIMEOUT};
 use super::import::{Import, StagedExport};
 use super::{STALL_TIMEOUT, Snapshots};
 use crate::config::SharedName;
-use crate::engine::{
-    ContainerSpec, Engine, EngineError, RunAs, VolumeDriver, Workspace, labels, version_volume,
-};
+use crate::engine::{ContainerSpec, Engine, EngineError, RunAs, Workspace, labels, version_volume};
 use crate::identity::{Instance, User};
 use crate::provision::{SHARED_ISSUER, SandboxError, Status, broken_off, sort_shared};
 
@@ -148,7 +146,7 @@ impl Snapshots {
         spec.init_args = args;
         spec.limits.file_size = u64::MAX;
         // No size limit of a user's.
-        spec.volume_driver = VolumeDriver::default();
+        spec.volume_size = None;
         Ok(spec)
     }
 

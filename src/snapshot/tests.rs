@@ -6,7 +6,7 @@ use super::helper::HelperPurpose;
 use super::*;
 use crate::config::{Config, MapEnvironment, SettingsArgs};
 use crate::engine::testing::{Scratch, scratch};
-use crate::engine::{RunAs, VolumeDriver, Workspace, labels};
+use crate::engine::{RunAs, Workspace, labels};
 use crate::identity::User;
 use crate::provision::{ServerContext, mark_of};
 
@@ -61,11 +61,9 @@ async fn a_restore_does_not_fill_what_is_the_workspace_and_leaves_it() {
         let snapshots = snapshots(scratch);
         let provisioner = &snapshots.provisioner;
         let volume = format!("{}-g1-a", provisioner.spec.name.as_str());
-        let (labels, driver) = (provisioner.spec.labels(), VolumeDriver::default());
+        let labels = provisioner.spec.labels();
         let number = [(labels::GENERATION, "1".to_owned())];
-        let make = scratch
-            .face
-            .ensure_volume(&volume, &labels, &number, &driver);
+        let make = scratch.face.ensure_volume(&volume, &labels, &number, None);
         make.await.expect("made");
         let workspace = || Workspace::Volume(volume.clone());
         let helper = snapshots.start_helper(HelperPurpose::Restore, workspace(), RunAs::DEFAULT);
@@ -85,9 +83,9 @@ async fn a_young_mark_stays_also_without_its_volume() {
             "{}-g1-a",
             snapshots.provisioner.spec.name.as_str()
         ));
-        let (labels, driver) = (snapshots.provisioner.spec.labels(), VolumeDriver::default());
+        let labels = snapshots.provisioner.spec.labels();
         let mark = [(labels::PENDING, "v".to_owned())];
-        let make = scratch.face.ensure_volume(&name, &labels, &mark, &driver);
+        let make = scratch.face.ensure_volume(&name, &labels, &mark, None);
         make.await.expect("made");
         snapshots.tidy().await.expect("tidied");
         assert_eq!(left(scratch).await.0, [name]);

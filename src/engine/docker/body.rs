@@ -13,10 +13,10 @@ use bollard::models::{
 use casemate_protocol::{INIT_PATH, WORKSPACE};
 
 use super::podman;
+use super::volume_driver::VolumeDriver;
 use crate::engine::container_spec::{ContainerSpec, Workspace};
 use crate::engine::env::environment;
 use crate::engine::kind::EngineKind;
-use crate::engine::volume::VolumeDriver;
 
 /// /tmp of a sandbox. gcc and pip run files that they write there; each file also uses memory for
 /// its inode.
@@ -192,7 +192,7 @@ impl ContainerSpec {
     pub(super) fn complete_mounts(&self, host: &mut HostConfig) {
         let volumes = host.mounts.iter_mut().flatten();
         for mount in volumes.filter(|mount| mount.typ == Some(MountType::VOLUME)) {
-            let VolumeDriver { name, options } = self.volume_driver.clone();
+            let VolumeDriver { name, options } = VolumeDriver::local(self.volume_size);
             mount.volume_options = Some(MountVolumeOptions {
                 // Otherwise every create gives an empty volume the image's owner.
                 no_copy: Some(true),

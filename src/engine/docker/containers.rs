@@ -5,18 +5,16 @@ use std::future::Future;
 use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerCreateBody, ContainerWaitResponse};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
 };
-use casemate_protocol::Confinement;
+use casemate_protocol::HelloReply;
 use futures_util::StreamExt;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::inspect;
-use super::verify;
 use super::{CLIENT_TIMEOUT, DockerEngine, QUERY_TIMEOUT, UPDATE_TIMEOUT, label_filters, segment};
-use crate::engine::container::{Container, ContainerSummary, CreatedContainer, RemovedContainer};
+use super::{inspect, remedies, verify};
+use crate::engine::container::{Container, ContainerSummary, CreatedContainer, EndedContainer};
 use crate::engine::container_spec::ContainerSpec;
 use crate::engine::difference::{Difference, DifferenceKind};
 use crate::engine::error::EngineError;
@@ -96,10 +94,7 @@ impl DockerEngine {
                 Some(409) => EngineError::Conflict {
                     name: name.to_owned(),
                 },
-                Some(404) => EngineError::ImageMissing {
-                    image,
-                    reason: "it was removed".to_owned(),
-                },
+                Some(404) => EngineError::image_missing(&image, "it was removed"),
                 _ => error,
             })?;
         Ok(CreatedContainer {
@@ -129,9 +124,18 @@ impl DockerEngine {
             .iter()
             .any(|difference| difference.kind == DifferenceKind::Hardening)
         {
+            let remedy = match remedies::is_of_a_limit(&differences) {
+                true => self
+                    .capabilities()
+                    .await
+                    .ok()
+                    .map(|host| host.how_to_limit()),
+                false => None,
+            };
             return Err(EngineError::Weakened {
                 name: name.to_owned(),
                 differences,
+                remedy,
             });
         }
         Ok(differences)
@@ -158,11 +162,7 @@ impl DockerEngine {
     ///
     /// # Errors
     /// [`EngineError::Unreal`] for a container that must not be used.
-    pub async fn verify_inside(
-        &self,
-        id: &str,
-        inside: Option<&Confinement>,
-    ) -> Result<(), EngineError> {
+    pub async fn verify_inside(&self, id: &str, hello: &HelloReply) -> Result<(), EngineError> {
         let host = self.capabilities().await?;
         if host.kind != EngineKind::Podman {
             return Ok(());
@@ -172,7 +172,7 @@ impl DockerEngine {
             name: id.to_owned(),
         };
         let container = self.inspect(id).await?.ok_or_else(missing)?;
-        let unreal = verify::unreal(&container.stored, inside, &host);
+        let unreal = verify::unreal(&container.stored, hello.confinement.as_ref(), &host);
         if unreal.is_empty() {
             return Ok(());
         }
@@ -237,7 +237,7 @@ impl DockerEngine {
     ///
     /// # Errors
     /// [`EngineError::Conflict`] for a name in use.
-    pub async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
+    pub(super) async fn rename(&self, id: &str, name: &str) -> Result<(), EngineError> {
         let options = RenameContainerOptionsBuilder::new().name(name).build();
         let docker = self.docker().await?;
         let call = docker.rename_container(segment("container", id)?, options);
@@ -250,17 +250,21 @@ impl DockerEngine {
         }
     }
 
-    /// Kills PID 1. One that does not run, or is gone, is fine.
+    /// Frees the name of a container that does not end, and has it removed as soon as the kernel lets
+    /// go of it. Until then its name is `aside`.
     ///
     /// # Errors
-    /// Those of every call.
-    pub async fn kill(&self, id: &str) -> Result<(), EngineError> {
-        let docker = self.docker().await?;
-        let call = docker.kill_container(segment("container", id)?, None::<KillContainerOptions>);
-        match self.bounded("kill", UPDATE_TIMEOUT, call).await {
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
-            other => other,
-        }
+    /// As [`Self::rename`].
+    pub async fn free_name(&self, id: &str, aside: &str) -> Result<(), EngineError> {
+        self.rename(id, aside).await?;
+        let (engine, id) = (self.clone(), id.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = engine.remove(&id).await {
+                let error = &error as &dyn std::error::Error;
+                warn!(container = id, error, "it is removed when it ends");
+            }
+        });
+        Ok(())
     }
 
     /// Waits until it is gone, without a deadline. The request is sent when this is first polled:
@@ -268,10 +272,10 @@ impl DockerEngine {
     ///
     /// # Errors
     /// [`EngineError::Unavailable`] if the Engine ends first.
-    pub fn wait_removed(
+    pub fn ended(
         &self,
         id: &str,
-    ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {
+    ) -> impl Future<Output = Result<EndedContainer, EngineError>> + Send + 'static {
         let (engine, id) = (self.clone(), id.to_owned());
         async move {
             let options = WaitContainerOptionsBuilder::new()
@@ -282,19 +286,17 @@ impl DockerEngine {
                 Box::pin(docker.wait_container(segment("container", &id)?, Some(options)));
             match answers.next().await {
                 None => Err(engine.unavailable("the wait ended without an answer")),
-                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(RemovedContainer {
+                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(EndedContainer {
                     exit_code: Some(status_code),
                 }),
                 // bollard's form of a code other than 0.
                 Some(Err(BollardError::DockerContainerWaitError { code, .. })) => {
-                    Ok(RemovedContainer {
+                    Ok(EndedContainer {
                         exit_code: Some(code),
                     })
                 }
                 Some(Err(error)) => match engine.bollard_error("wait", CLIENT_TIMEOUT, error) {
-                    error if error.status() == Some(404) => {
-                        Ok(RemovedContainer { exit_code: None })
-                    }
+                    error if error.status() == Some(404) => Ok(EndedContainer { exit_code: None }),
                     error => Err(error),
                 },
             }

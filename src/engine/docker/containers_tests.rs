@@ -1,13 +1,11 @@
 //! Containers, volumes and exec streams of the real Engine.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
 use crate::engine::docker::testing::{Scratch, TOOLS, scratch};
 use crate::engine::labels::{self, INSTANCE, USER};
-use crate::engine::{EngineError, ExecStream, RemovedContainer, State, VolumeDriver};
+use crate::engine::{EndedContainer, EngineError, ExecStream, State};
 use futures_util::StreamExt;
 
 #[tokio::test]
@@ -38,11 +36,11 @@ async fn a_container_goes_from_absent_to_gone() {
         let filter = [(INSTANCE, scratch.name.as_str()), (USER, "somebody else")];
         assert_eq!(engine.list_containers(&filter).await.unwrap(), []);
 
-        let gone = tokio::spawn(engine.wait_removed(&id));
+        let gone = tokio::spawn(engine.ended(&id));
         engine.start(&id).await.unwrap();
         assert_eq!(
             gone.await.unwrap().unwrap(),
-            RemovedContainer {
+            EndedContainer {
                 exit_code: Some(75)
             }
         );
@@ -56,18 +54,16 @@ async fn what_is_done_already_is_no_error() {
     scratch(async |scratch: &Scratch| {
         let engine = &scratch.engine;
         let id = scratch.container("a", &["sleep", "60"]).await;
-        engine.kill(&id).await.unwrap();
         engine.start(&id).await.unwrap();
         engine.start(&id).await.unwrap();
-        let gone = tokio::spawn(engine.wait_removed(&id));
-        engine.kill(&id).await.unwrap();
+        let gone = tokio::spawn(engine.ended(&id));
+        engine.remove(&id).await.unwrap();
         assert_eq!(gone.await.unwrap().unwrap().exit_code, Some(137));
 
-        engine.kill(&id).await.unwrap();
         engine.remove(&id).await.unwrap();
         assert_eq!(
-            engine.wait_removed(&id).await.unwrap(),
-            RemovedContainer { exit_code: None }
+            engine.ended(&id).await.unwrap(),
+            EndedContainer { exit_code: None }
         );
         let error = engine.start(&id).await.unwrap_err();
         assert!(matches!(error, EngineError::Missing { .. }), "{error:?}");
@@ -126,11 +122,11 @@ async fn a_container_that_lost_hardening_is_removed_and_never_handed_out() {
 #[tokio::test]
 async fn a_volume_is_made_once_and_found_by_its_owner_alone() {
     scratch(async |scratch: &Scratch| {
-        let (engine, driver) = (&scratch.engine, VolumeDriver::default());
+        let engine = &scratch.engine;
         let (name, labels) = (scratch.name.as_str(), scratch.labels());
         for _ in 0..2 {
             engine
-                .ensure_volume(name, &labels, &[], &driver)
+                .ensure_volume(name, &labels, &[], None)
                 .await
                 .unwrap();
         }
@@ -141,7 +137,7 @@ async fn a_volume_is_made_once_and_found_by_its_owner_alone() {
         let mut foreign = labels.clone();
         foreign.user = "another".to_owned();
         let error = engine
-            .ensure_volume(name, &foreign, &[], &driver)
+            .ensure_volume(name, &foreign, &[], None)
             .await
             .unwrap_err();
         assert!(
@@ -172,13 +168,9 @@ async fn a_volume_without_labels_is_foreign() {
             ..Default::default()
         };
         docker.create_volume(request).await.unwrap();
-        let driver = VolumeDriver {
-            name: "local".to_owned(),
-            options: BTreeMap::new(),
-        };
         let made = scratch
             .engine
-            .ensure_volume(&scratch.name, &scratch.labels(), &[], &driver)
+            .ensure_volume(&scratch.name, &scratch.labels(), &[], None)
             .await;
         assert!(matches!(made, Err(EngineError::Foreign { .. })), "{made:?}");
     })
@@ -197,10 +189,9 @@ async fn a_volume_that_the_engine_makes_for_a_container_is_as_if_we_had_made_it(
             panic!("{volumes:?}")
         };
         assert_eq!(volume.labels, spec.volume_labels());
-        let driver = VolumeDriver::default();
         let found = scratch
             .engine
-            .ensure_volume(&scratch.name, &spec.labels, &[], &driver);
+            .ensure_volume(&scratch.name, &spec.labels, &[], None);
         found.await.expect("not foreign");
         // Another making, and another version: the container is the same.
         let mut other = spec.clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 
-use super::{permission, podman_status};
+use super::{permission, podman_status, remedies};
 use crate::engine::error::{Cause, EngineError, shorten};
 
 /// Go's texts of ENOSPC and EDQUOT, which are part of the Engine's message with status 500.
@@ -26,6 +26,15 @@ impl EngineError {
         }
     }
 
+    /// The Engine does not have this image, because of `reason`.
+    pub(super) fn image_missing(image: &str, reason: impl Into<String>) -> Self {
+        Self::ImageMissing {
+            image: image.to_owned(),
+            reason: reason.into(),
+            remedy: remedies::how_to_get(image),
+        }
+    }
+
     /// No connection to the Engine at `address`, because of `source`.
     pub(super) fn unreachable(address: &str, source: impl Into<Cause>) -> Self {
         let (address, source) = (address.to_owned(), source.into());
@@ -33,7 +42,11 @@ impl EngineError {
             let remedy = permission::remedy(&address);
             return Self::Forbidden { address, remedy };
         }
-        Self::Unavailable { address, source }
+        Self::Unavailable {
+            address,
+            remedy: remedies::START,
+            source,
+        }
     }
 
     /// Converts an error of bollard.

@@ -41,7 +41,7 @@ impl DockerEngine {
     ///
     /// # Errors
     /// [`EngineError::Missing`] or [`EngineError::NotRunning`] for the container.
-    pub async fn exec(
+    pub(super) async fn exec(
         &self,
         id: &str,
         user: &str,

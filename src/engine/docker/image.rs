@@ -159,10 +159,7 @@ impl DockerEngine {
         self.pull(image, progress).await?;
         self.inspect_image(image)
             .await?
-            .ok_or_else(|| EngineError::ImageMissing {
-                image: image.to_owned(),
-                reason: "it was pulled, but is gone again".to_owned(),
-            })
+            .ok_or_else(|| EngineError::image_missing(image, "it was pulled, but is gone again"))
     }
 
     /// An image made on Podman's own machine is `localhost/NAME` there. Its commands look for that

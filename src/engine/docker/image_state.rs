@@ -3,6 +3,7 @@
 
 use super::DockerEngine;
 use super::image::usable;
+use super::remedies::command_for;
 use crate::engine::description::ImageDescription;
 use crate::engine::error::EngineError;
 use crate::engine::labels;
@@ -33,6 +34,11 @@ impl DockerEngine {
             Some(_) => ImageState::Prepared { tag: found.tag },
             None => ImageState::Unprepared,
         })
+    }
+
+    /// The command by which the Engine gets `image`.
+    pub fn command_for_image(&self, image: &str) -> String {
+        command_for(image)
     }
 
     /// What `image` says of itself; `None` if it says nothing or the Engine does not have it.

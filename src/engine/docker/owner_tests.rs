@@ -19,7 +19,7 @@ async fn spec(scratch: &Scratch, uid: u32) -> ContainerSpec {
     spec.image = image;
     spec.run_as = RunAs::with_uid(uid).expect("a user");
     let (engine, labels) = (&scratch.engine, &spec.labels);
-    let volume = engine.ensure_volume(&scratch.name, labels, &[], &spec.volume_driver);
+    let volume = engine.ensure_volume(&scratch.name, labels, &[], spec.volume_size);
     volume.await.expect("a volume");
     spec
 }
@@ -30,7 +30,7 @@ async fn writes(scratch: &Scratch, spec: &ContainerSpec, name: &str, script: &st
     let command = ["/bin/sh", "-c", script];
     body.entrypoint = Some(command.map(str::to_owned).into());
     let id = scratch.create(name, body).await.expect("a container").id;
-    let removed = scratch.engine.wait_removed(&id);
+    let removed = scratch.engine.ended(&id);
     let (removed, started) = tokio::join!(removed, scratch.engine.start(&id));
     started.expect("it starts");
     removed.expect("it ends").exit_code == Some(0)

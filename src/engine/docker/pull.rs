@@ -29,10 +29,7 @@ impl DockerEngine {
         image: &str,
         progress: &(impl Fn(&str) + Send + Sync),
     ) -> Result<(), EngineError> {
-        let missing = |reason: String| EngineError::ImageMissing {
-            image: image.to_owned(),
-            reason,
-        };
+        let missing = |reason: String| EngineError::image_missing(image, reason);
         let Some((name, tag)) = split(image) else {
             return Err(missing("an id cannot be pulled".to_owned()));
         };

@@ -7,22 +7,12 @@ use std::collections::BTreeMap;
 
 use bollard::models::VolumeCreateRequest;
 
+use super::volume_driver::VolumeDriver;
 use super::{DockerEngine, UPDATE_TIMEOUT};
 use crate::engine::error::EngineError;
 use crate::engine::labels::PROBE;
 use crate::engine::uids::RunAs;
-use crate::engine::volume::{Quota, VolumeDriver};
-
-impl VolumeDriver {
-    /// The Engine's own driver, with a size in bytes if that can be limited.
-    pub fn local(quota: Quota, size: u64) -> Self {
-        let mut driver = Self::default();
-        if quota == Quota::Project {
-            driver.options.insert("size".to_owned(), size.to_string());
-        }
-        driver
-    }
-}
+use crate::engine::volume::Quota;
 
 impl DockerEngine {
     /// The Engine's quota, tested once per connection with a volume of 1 MiB.
@@ -48,12 +38,12 @@ impl DockerEngine {
             self.remove_volume(&left.name).await?;
         }
         let name = format!("casemate-probe-{}", uuid::Uuid::new_v4().simple());
-        let size = BTreeMap::from([("size".to_owned(), (1 << 20).to_string())]);
-        let options = self.volume_options(size, RunAs::DEFAULT).await?;
+        let driver = VolumeDriver::local(Some(1 << 20));
+        let options = self.volume_options(driver.options, RunAs::DEFAULT).await?;
         let labels = BTreeMap::from([(PROBE.to_owned(), "quota".to_owned())]);
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
-            driver: Some(VolumeDriver::default().name),
+            driver: Some(driver.name),
             driver_opts: Some(options.into_iter().collect()),
             labels: Some(labels.into_iter().collect()),
             cluster_volume_spec: None,
@@ -67,7 +57,7 @@ impl DockerEngine {
         match made.await {
             Ok(_) => {
                 self.remove_volume(&name).await?;
-                Ok(Some(Quota::Project))
+                Ok(Some(Quota::Volume))
             }
             // "quota size requested but no quota support", with 500 in 20.10; Podman 5.8: "Filesystem does
             // not support Project Quota".
@@ -79,17 +69,5 @@ impl DockerEngine {
             Err(EngineError::Full { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_volume_has_a_size_where_the_engine_takes_one() {
-        let size = |quota| VolumeDriver::local(quota, 5).options.get("size").cloned();
-        assert_eq!(size(Quota::Project).as_deref(), Some("5"));
-        assert_eq!(size(Quota::None), None);
     }
 }

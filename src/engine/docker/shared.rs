@@ -8,19 +8,20 @@ use bollard::models::{
 
 use serde_json::Value;
 
+use super::volume_driver::VolumeDriver;
 use super::{DockerEngine, segment};
 use crate::engine::error::EngineError;
 use crate::engine::labels::{INSTANCE, REMADE, SHARED};
 use crate::engine::shared_mount::SharedMount;
 use crate::engine::shared_names::{version_volume, without_version};
 use crate::engine::uids::RunAs;
-use crate::engine::volume::{VolumeDriver, VolumeSummary};
+use crate::engine::volume::VolumeSummary;
 
 impl SharedMount {
     /// `None`: nothing is mounted. The Engine makes a missing volume at the create call: its labels
     /// say so, and it is never used.
     pub(super) fn mount(&self, instance: &str) -> Option<Mount> {
-        let VolumeDriver { name, options } = VolumeDriver::default();
+        let VolumeDriver { name, options } = VolumeDriver::local(None);
         let labels = [(INSTANCE, instance), (SHARED, &self.name), (REMADE, "yes")];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Some(Mount {

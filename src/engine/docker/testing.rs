@@ -18,7 +18,7 @@ pub(super) use false_engine::{TempDir, false_engine, ok};
 use super::*;
 use crate::engine::labels::{INSTANCE, Labels, PREPARED_FROM};
 use crate::engine::{
-    ContainerSpec, CreatedContainer, Engine, Limits, PreparedImage, RunAs, VolumeDriver, Workspace,
+    ContainerSpec, CreatedContainer, Engine, Limits, PreparedImage, RunAs, Workspace,
 };
 
 /// The image that the suite's set-up builds.
@@ -208,7 +208,7 @@ pub(super) fn spec() -> ContainerSpec {
         },
         init_args: vec!["--idle-timeout-ms=900000".to_owned()],
         workspace: Workspace::Volume("casemate-test".to_owned()),
-        volume_driver: VolumeDriver::default(),
+        volume_size: None,
         made_for: "a-making".to_owned(),
         limits: Limits {
             memory: 512 << 20,

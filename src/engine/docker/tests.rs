@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::testing::{TempDir, engine, false_engine, ok, spec};
 use super::*;
-use crate::engine::{UidRange, VolumeDriver};
+use crate::engine::UidRange;
 
 const VERSION: &str = r#"{"ApiVersion":"1.41","Version":"20.10"}"#;
 
@@ -177,17 +177,16 @@ fn every_call_can_be_spawned() {
         found_by: "a test".to_owned(),
     });
     let engine = engine.unwrap();
-    let (spec, driver) = (spec(), VolumeDriver::default());
+    let spec = spec();
     spawnable(&engine.version());
     spawnable(&engine.capabilities());
     spawnable(&engine.inspect("a"));
     spawnable(&engine.create("a", &spec));
     spawnable(&engine.start("a"));
     spawnable(&engine.remove("a"));
-    spawnable(&engine.kill("a"));
-    spawnable(&engine.wait_removed("a"));
+    spawnable(&engine.ended("a"));
     spawnable(&engine.list_containers(&[]));
-    spawnable(&engine.ensure_volume("a", &spec.labels, &[], &driver));
+    spawnable(&engine.ensure_volume("a", &spec.labels, &[], None));
     spawnable(&engine.remove_volume("a"));
     spawnable(&engine.list_volumes(&[]));
     spawnable(&engine.exec("a", "1:1", &["true"]));

@@ -18,6 +18,8 @@ mod engine_tests;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
+use super::volume_driver::VolumeDriver;
 use super::{DockerEngine, QUERY_TIMEOUT, UPDATE_TIMEOUT, label_filters, segment};
 use crate::engine::error::EngineError;
 use crate::engine::labels::{Labels, UID};
 use crate::engine::uids::RunAs;
-use crate::engine::volume::{VolumeDriver, VolumeSummary};
+use crate::engine::volume::VolumeSummary;
 
 impl DockerEngine {
     /// Makes the volume, with `more` labels, or finds it. Returns it as it is: one that exists
-    /// keeps its own labels and its driver's options.
+    /// keeps its own labels and its size.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name does not have our labels.
@@ -22,18 +23,21 @@ impl DockerEngine {
         name: &str,
         labels: &Labels,
         more: &[(&str, String)],
-        driver: &VolumeDriver,
+        size: Option<u64>,
     ) -> Result<VolumeSummary, EngineError> {
         let more = more
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
         let labels_of_volume: HashMap<_, _> = labels.to_map().into_iter().chain(more).collect();
         let uid = labels_of_volume.get(UID).and_then(|uid| uid.parse().ok());
-        let options = driver.options.clone();
+        let VolumeDriver {
+            name: driver,
+            options,
+        } = VolumeDriver::local(size);
         let options = self.volume_options(options, RunAs::of(uid)).await?;
         let request = VolumeCreateRequest {
             name: Some(segment("volume", name)?.to_owned()),
-            driver: Some(driver.name.clone()),
+            driver: Some(driver),
             driver_opts: Some(options),
             labels: Some(labels_of_volume),
             cluster_volume_spec: None,
@@ -86,7 +90,7 @@ impl DockerEngine {
         }
     }
 
-    /// Creates a volume only for its labels. An existing one with them is fine.
+    /// Creates a volume only for its labels: a mark. An existing one with them is fine.
     ///
     /// # Errors
     /// [`EngineError::Foreign`] where one of this name lacks one of them.
@@ -103,6 +107,22 @@ impl DockerEngine {
             true => Ok(()),
             false => Err(foreign(name.to_owned())),
         }
+    }
+
+    /// As [`Self::inspect_volume`]: a mark is a volume.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn find_mark(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
+        self.inspect_volume(name).await
+    }
+
+    /// As [`Self::remove_volume`].
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove_mark(&self, name: &str) -> Result<(), EngineError> {
+        self.remove_volume(name).await
     }
 
     /// Whether there is one of this name.

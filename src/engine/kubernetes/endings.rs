@@ -9,7 +9,6 @@
 //! A Pod whose node is lost stays in the first step, and keeps its name, until the node is back or an
 //! operator speaks. Whichever server sees the end first frees it; that it is done twice does no harm.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ use super::pod_state::{ExitCode, PodPhase, claims, last_words};
 use super::pods::changed;
 use super::start::is_same;
 use super::writer::{WRITER, Writer};
-use crate::engine::RemovedContainer;
+use crate::engine::EndedContainer;
 use crate::engine::error::EngineError;
 
 impl KubernetesEngine {
@@ -96,7 +95,7 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// [`EngineError::NodeLost`].
-    pub async fn rename(&self, id: &str, _: &str) -> Result<(), EngineError> {
+    pub async fn free_name(&self, id: &str, _: &str) -> Result<(), EngineError> {
         self.remove(id).await
     }
 
@@ -104,20 +103,12 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// Those of every call, for the first look only.
-    pub fn wait_removed(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = Result<RemovedContainer, EngineError>> + Send + 'static {
-        let (engine, id) = (self.clone(), id.to_owned());
-        async move {
-            let (name, uid) = PodId::parse(&id)?;
-            let id = PodId {
-                name: name.to_owned(),
-                uid: uid.unwrap_or_default().to_owned(),
-            };
-            let exit_code = engine.end_of(&id).await?;
-            Ok(RemovedContainer { exit_code })
-        }
+    pub async fn ended(&self, id: &str) -> Result<EndedContainer, EngineError> {
+        let Some(pod) = self.pod(id).await? else {
+            return Ok(EndedContainer { exit_code: None });
+        };
+        let exit_code = self.end_of(&PodId::of(&pod)).await?;
+        Ok(EndedContainer { exit_code })
     }
 
     async fn end_of(&self, id: &PodId) -> Result<ExitCode, EngineError> {

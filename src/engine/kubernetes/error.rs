@@ -73,6 +73,7 @@ fn is_permission(message: &str) -> bool {
 pub fn unavailable(url: &str, source: impl Into<Cause>) -> EngineError {
     EngineError::Unavailable {
         address: url.to_owned(),
+        remedy: "Retry in a moment; the cluster's operator knows whether its API server is up.",
         source: source.into(),
     }
 }

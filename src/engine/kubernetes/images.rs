@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use casemate_protocol::Confinement;
+use casemate_protocol::HelloReply;
 use http::Method;
 
 use super::KubernetesEngine;
@@ -95,7 +95,7 @@ impl KubernetesEngine {
     /// # Errors
     /// None.
     pub async fn quota(&self) -> Result<Quota, EngineError> {
-        Ok(Quota::Project)
+        Ok(Quota::Volume)
     }
 
     /// The API server's version.
@@ -128,9 +128,9 @@ impl KubernetesEngine {
     pub async fn verify_inside(
         &self,
         id: &str,
-        inside: Option<&Confinement>,
+        hello: &HelloReply,
     ) -> Result<(), EngineError> {
-        let unreal = super::inside::unreal(inside);
+        let unreal = super::inside::unreal(hello.confinement.as_ref());
         match unreal.is_empty() {
             true => Ok(()),
             false => Err(EngineError::Unreal {
@@ -165,6 +165,25 @@ impl KubernetesEngine {
     /// None.
     pub async fn remove_unless_used(&self, _: &str) -> Result<bool, EngineError> {
         Ok(false)
+    }
+
+    /// How an operator makes an image that nodes can pull and use.
+    pub fn command_for_image(&self, image: &str) -> String {
+        format!("docker tag $(casemate prepare-image) {image} && docker push {image}")
+    }
+
+    /// Volumes are on no disk of this machine.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn disk_free(&self) -> Result<Option<u64>, EngineError> {
+        Ok(None)
+    }
+
+    /// # Errors
+    /// None.
+    pub async fn bind_refusal(&self) -> Result<Option<&'static str>, EngineError> {
+        Ok(Some("is a cluster, whose nodes have no directories of this machine"))
     }
 
     /// Unknown: nodes have clocks of their own.

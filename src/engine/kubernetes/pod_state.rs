@@ -133,7 +133,13 @@ pub fn obstacle(pod: &Value) -> Option<EngineError> {
         let image = one["image"].as_str().unwrap_or_default().to_owned();
         match reason {
             "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => {
-                return Some(EngineError::ImageMissing { image, reason: message });
+                return Some(EngineError::ImageMissing {
+                    image,
+                    reason: message,
+                    remedy: "bring it to a registry that nodes may pull from \
+                             (kubernetes_image_pull_secrets)"
+                        .to_owned(),
+                });
             }
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError"
             | "CrashLoopBackOff" => return Some(EngineError::NotStarted { name, message }),

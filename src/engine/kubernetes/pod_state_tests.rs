@@ -68,7 +68,7 @@ fn what_keeps_a_pod_from_starting_is_said_in_the_clusters_words() {
     };
     let missing = waiting("ErrImagePull");
     assert!(
-        matches!(&missing, Some(EngineError::ImageMissing { image, reason }) if image == "tools:1" && reason == "so it says"),
+        matches!(&missing, Some(EngineError::ImageMissing { image, reason, .. }) if image == "tools:1" && reason == "so it says"),
         "{missing:?}"
     );
     assert!(matches!(waiting("CreateContainerError"), Some(EngineError::NotStarted { .. })));

@@ -211,6 +211,7 @@ pub(super) fn weakened(name: &str, differences: &[Difference]) -> Option<EngineE
     (!differences.is_empty()).then(|| EngineError::Weakened {
         name: name.to_owned(),
         differences,
+        remedy: Some("a plugin or a webhook of the cluster changes Pods: exempt the namespace"),
     })
 }
 

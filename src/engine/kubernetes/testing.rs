@@ -4,7 +4,7 @@ use super::key::Secret;
 use super::pod::{PodFacts, PodMaker};
 use crate::config::KubernetesSettings;
 use crate::engine::{
-    ContainerSpec, EngineKind, Labels, Limits, PreparedImage, RunAs, VolumeDriver, Workspace,
+    ContainerSpec, EngineKind, Labels, Limits, PreparedImage, RunAs, Workspace,
 };
 
 pub fn settings() -> KubernetesSettings {
@@ -64,7 +64,7 @@ pub fn spec() -> ContainerSpec {
         },
         init_args: vec!["--idle-timeout-ms=900000".to_owned()],
         workspace: Workspace::Volume("casemate-default-ada-0123456789ab".to_owned()),
-        volume_driver: VolumeDriver::default(),
+        volume_size: Some(1 << 30),
         made_for: "a-making".to_owned(),
         limits: Limits {
             memory: 512 << 20,

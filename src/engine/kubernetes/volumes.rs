@@ -14,10 +14,10 @@ use super::pods::not_here;
 use super::{KubernetesEngine, REMOVED_ATTEMPTS};
 use crate::engine::error::EngineError;
 use crate::engine::labels::{self, Labels};
-use crate::engine::{ContainerSpec, VolumeDriver, VolumeSummary};
+use crate::engine::{ContainerSpec, VolumeSummary};
 
 /// A claim's size where the settings give none, in bytes.
-const DEFAULT_SIZE: &str = "1073741824";
+const DEFAULT_SIZE: u64 = 1 << 30;
 
 impl KubernetesEngine {
     /// Makes the claim, with `more` labels, or finds it. Returns it as it is: one that exists keeps its own.
@@ -29,11 +29,11 @@ impl KubernetesEngine {
         name: &str,
         labels: &Labels,
         more: &[(&str, String)],
-        driver: &VolumeDriver,
+        size: Option<u64>,
     ) -> Result<VolumeSummary, EngineError> {
         let mut all = labels.to_map();
         all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        let size = driver.options.get("size").map_or(DEFAULT_SIZE, String::as_str);
+        let size = size.unwrap_or(DEFAULT_SIZE).to_string();
         let mut claim = json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
@@ -84,24 +84,27 @@ impl KubernetesEngine {
         found.map(|row| owned(row, labels)).transpose()
     }
 
-    /// The claim or the mark of this name, whosever it is.
+    /// The claim of this name, whosever it is.
     ///
     /// # Errors
     /// Those of every call.
     pub async fn inspect_volume(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
-        let found = self.find_either(name).await?;
-        Ok(found.map(|(_, found)| summary(&found)))
+        let found = self.find(ObjectKind::Claims, name).await?;
+        Ok(found.as_ref().map(summary))
     }
 
-    async fn find_either(&self, name: &str) -> Result<Option<(ObjectKind, Value)>, EngineError> {
-        let api = self.api().await?;
-        let name = object("volume", name)?;
-        for kind in [ObjectKind::Claims, ObjectKind::Leases] {
-            if let Some(found) = api.get(ApiCall::query("inspect volume", name), kind).await? {
-                return Ok(Some((kind, found)));
-            }
-        }
-        Ok(None)
+    /// The mark of this name, whosever it is.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn find_mark(&self, name: &str) -> Result<Option<VolumeSummary>, EngineError> {
+        let found = self.find(ObjectKind::Leases, name).await?;
+        Ok(found.as_ref().map(summary))
+    }
+
+    async fn find(&self, kind: ObjectKind, name: &str) -> Result<Option<Value>, EngineError> {
+        let call = ApiCall::query("inspect volume", object("volume", name)?);
+        self.api().await?.get(call, kind).await
     }
 
     /// Whether there is one of this name.
@@ -109,7 +112,7 @@ impl KubernetesEngine {
     /// # Errors
     /// Those of every call.
     pub async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
-        Ok(self.find_either(name).await?.is_some())
+        Ok(self.find(ObjectKind::Claims, name).await?.is_some())
     }
 
     /// Makes a mark with these labels. An existing one with them is fine.
@@ -137,23 +140,35 @@ impl KubernetesEngine {
         }
     }
 
-    /// Removes the claim with all that is in it, or the mark. One that is gone is fine.
+    /// Removes the mark. One that is gone is fine.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove_mark(&self, name: &str) -> Result<(), EngineError> {
+        self.delete(ObjectKind::Leases, name).await
+    }
+
+    async fn delete(&self, kind: ObjectKind, name: &str) -> Result<(), EngineError> {
+        let Some(found) = self.find(kind, name).await? else {
+            return Ok(());
+        };
+        let uid = found["metadata"]["uid"].as_str().unwrap_or_default();
+        let call = ApiCall::update("remove volume", name);
+        self.api().await?.delete(call, kind, uid).await
+    }
+
+    /// Removes the claim with all that is in it. One that is gone is fine.
     ///
     /// # Errors
     /// [`EngineError::InUse`] while a Pod has it.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        let Some((kind, found)) = self.find_either(name).await? else {
-            return Ok(());
-        };
         // A cluster would keep the claim until the Pod ends, and take it from the next one.
-        if kind == ObjectKind::Claims && self.is_mounted(name).await? {
+        if self.is_mounted(name).await? {
             return Err(EngineError::InUse {
                 name: name.to_owned(),
             });
         }
-        let uid = found["metadata"]["uid"].as_str().unwrap_or_default();
-        let call = ApiCall::update("remove volume", name);
-        self.api().await?.delete(call, kind, uid).await
+        self.delete(ObjectKind::Claims, name).await
     }
 
     async fn is_mounted(&self, claim: &str) -> Result<bool, EngineError> {

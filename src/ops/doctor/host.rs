@@ -3,7 +3,7 @@
 use super::{Finding, chain};
 use crate::config::{Bytes, Config, Quantity as _};
 use crate::engine::{Capabilities, Engine, EngineKind, Quota};
-use crate::provision::{check_engine, disk_free};
+use crate::provision::BindError;
 
 /// Parts of the names of runtimes that run code on the host's kernel, so that the kernel's answers
 /// inside are true. gVisor takes no seccomp profile without `--oci-seccomp`, Kata takes none, and
@@ -59,7 +59,7 @@ fn storage(host: &Capabilities) -> Finding {
 
 fn of_quota(quota: Quota) -> Finding {
     match quota {
-        Quota::Project => Finding::ok("quota", "each workspace has a size (CASEMATE_QUOTA)"),
+        Quota::Volume => Finding::ok("quota", "each workspace has a size (CASEMATE_QUOTA)"),
         Quota::None => {
             let said =
                 "the Engine cannot limit the size of volumes: a user's commands can fill its disk";
@@ -168,14 +168,13 @@ fn runtimes(host: &Capabilities) -> Finding {
 pub async fn bind(engine: &Engine, config: &Config) -> Option<Finding> {
     config.bind.as_ref()?;
     // `look` reports that it does not answer.
-    let capabilities = engine.capabilities().await.ok()?;
-    let refused = check_engine(engine.address(), &capabilities).err()?;
-    Some(Finding::error("bind", chain(&refused)))
+    let why = engine.bind_refusal().await.ok()??;
+    Some(Finding::error("bind", chain(&BindError::Engine { why })))
 }
 
 /// Free space on the Engine's disk, against what must stay free.
 pub async fn disk(engine: &Engine, config: &Config) -> Option<Finding> {
-    Some(match disk_free(engine).await {
+    Some(match engine.disk_free().await {
         Ok(Some(free)) => free_space(free, config.min_free_disk.0),
         Ok(None) => unseen_disk(config.min_free_disk.0),
         Err(error) => Finding::warning("disk", chain(&error)),

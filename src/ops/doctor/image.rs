@@ -2,7 +2,7 @@
 
 use super::{Finding, chain};
 use crate::config::{Config, SandboxSettings};
-use crate::engine::{Engine, ImageState, UidRange, how_to_make};
+use crate::engine::{Engine, ImageState, UidRange};
 use crate::provision::image_state;
 
 /// Checks the image of this sandbox.
@@ -14,18 +14,18 @@ pub async fn look(
 ) -> Finding {
     let image = sandbox.image.as_str();
     match image_state(engine, config, image, uids).await {
-        Ok(state) => judge(image, state),
+        Ok(state) => judge(image, state, &engine.command_for_image(image)),
         Err(error) => Finding::error("image", chain(&error)),
     }
 }
 
-fn judge(image: &str, state: ImageState) -> Finding {
+/// `command` gets the image.
+fn judge(image: &str, state: ImageState, command: &str) -> Finding {
     match state {
         ImageState::Absent => {
-            let line = how_to_make(image).unwrap_or_else(|| format!("docker pull {image}"));
             let said =
                 format!("the Engine has no image {image}: the first call would try to pull it");
-            Finding::warning("image", said).fix(format!("`{line}`"))
+            Finding::warning("image", said).fix(format!("`{command}`"))
         }
         ImageState::Unusable { reason } => {
             let said = format!("no sandbox can be made from {image}: {reason}");
@@ -45,29 +45,21 @@ fn judge(image: &str, state: ImageState) -> Finding {
 mod tests {
     use super::super::Severity;
     use super::*;
-    use crate::config::limits;
 
     #[test]
-    fn an_image_that_is_not_there_is_pulled_or_built() {
-        let absent = judge("debian:12", ImageState::Absent);
+    fn an_image_that_is_not_there_is_got_by_the_command() {
+        let absent = judge("debian:12", ImageState::Absent, "docker pull debian:12");
         assert_eq!(absent.level, Severity::Warning);
         assert_eq!(absent.fix.as_deref(), Some("`docker pull debian:12`"));
-        let ours = judge(limits::IMAGE, ImageState::Absent);
-        assert!(
-            ours.fix
-                .is_some_and(|fix| fix.contains("tools-image | docker build"))
-        );
     }
 
     #[test]
     fn only_one_that_cannot_be_used_is_an_error() {
+        let level = |state| judge("a", state, "").level;
         let reason = "it has ONBUILD".to_owned();
-        assert_eq!(
-            judge("a", ImageState::Unusable { reason }).level,
-            Severity::Error
-        );
-        assert_eq!(judge("a", ImageState::Unprepared).level, Severity::Note);
+        assert_eq!(level(ImageState::Unusable { reason }), Severity::Error);
+        assert_eq!(level(ImageState::Unprepared), Severity::Note);
         let tag = "casemate-prepared:1".to_owned();
-        assert_eq!(judge("a", ImageState::Prepared { tag }).level, Severity::Ok);
+        assert_eq!(level(ImageState::Prepared { tag }), Severity::Ok);
     }
 }

@@ -1,6 +1,6 @@
 //! Holds: workspaces that are kept regardless of their age.
 //!
-//! A hold is a separate, empty volume whose label names the sandbox. The
+//! A hold is a mark whose label names the sandbox. The
 //! labels of a user's volume cannot be changed, and the user could delete a file in it.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use crate::provision::held;
 /// Keeps the workspace for ever. It may be held already, and need not exist yet.
 ///
 /// # Errors
-/// [`EngineError::Foreign`] if a foreign volume has the name of the hold, which would then have no
+/// [`EngineError::Foreign`] if a foreign mark has the name of the hold, which would then have no
 /// effect; the Engine's.
 pub async fn create(
     engine: &Engine,
@@ -40,7 +40,7 @@ pub async fn release(
         return Ok(false);
     }
     let sandbox = SandboxName::new(instance, workspace);
-    engine.remove_volume(&marker(&sandbox)).await?;
+    engine.remove_mark(&marker(&sandbox)).await?;
     Ok(true)
 }
 

@@ -53,7 +53,7 @@ impl Gc {
             Err(error) => return Disposition::Failed(chain(&error)),
         };
         let disposition = self.remove_unless_newest(item).await;
-        if let Err(error) = self.engine.remove_volume(&mark).await {
+        if let Err(error) = self.engine.remove_mark(&mark).await {
             let error = &error as &dyn std::error::Error;
             warn!(mark, error, "a later clean-up removes it");
         }

@@ -133,7 +133,7 @@ impl Capacity {
     }
 
     async fn until_gone(&self, id: &str) {
-        let removed = self.engine.wait_removed(id);
+        let removed = self.engine.ended(id);
         let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removed).await;
     }
 }

@@ -41,7 +41,7 @@ pub async fn look(
     }
     let lookups = join_all(names.into_iter().map(addresses_of));
     let engine = async {
-        match engine.tcp_address() {
+        match engine.control_address() {
             Some(address) => resolved(address.to_owned()).await,
             None => Vec::new(),
         }
