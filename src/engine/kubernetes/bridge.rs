@@ -15,7 +15,7 @@ use super::pod::{CONTAINER, PodFacts};
 use super::pod_state::{PodPhase, claims};
 use super::pods::changed;
 use super::start::missing;
-use super::writer::{NodeFacts, WRITER, Writer};
+use super::writer::{NodeFacts, WRITER, WriterRecord};
 use crate::engine::ExecStream;
 use crate::engine::error::EngineError;
 
@@ -120,7 +120,7 @@ impl KubernetesEngine {
         node: Option<&NodeFacts>,
     ) -> Result<(), EngineError> {
         let api = self.api().await?;
-        let own = Writer::new(pod, node);
+        let own = WriterRecord::new(pod, node);
         loop {
             let call = ApiCall::query("inspect volume", claim);
             let found = api.get(call, ObjectKind::Claims).await?;
@@ -128,7 +128,7 @@ impl KubernetesEngine {
                 kind: "volume",
                 name: claim.to_owned(),
             })?;
-            match Writer::of(&found) {
+            match WriterRecord::of(&found) {
                 Some(writer) if writer.uid == own.uid => return Ok(()),
                 Some(before) => self.verify_ended(claim, &before).await?,
                 None => {}
@@ -152,7 +152,7 @@ impl KubernetesEngine {
     pub async fn release(&self, claim: &str) -> Result<(), EngineError> {
         let found = self.api().await?;
         let found = found.get(ApiCall::query("inspect volume", claim), ObjectKind::Claims).await?;
-        let writer = found.as_ref().and_then(Writer::of);
+        let writer = found.as_ref().and_then(WriterRecord::of);
         for pod in self.pods(&[]).await? {
             if claims(&pod).iter().any(|name| name == claim) {
                 self.free(&pod).await?;

@@ -21,7 +21,7 @@ use super::pod::FINALIZER;
 use super::pod_state::{ExitCode, PodPhase, claims, last_words};
 use super::pods::changed;
 use super::start::is_same;
-use super::writer::{WRITER, Writer};
+use super::writer::{WRITER, WriterRecord};
 use crate::engine::EndedContainer;
 use crate::engine::error::EngineError;
 
@@ -53,7 +53,7 @@ impl KubernetesEngine {
 
     /// A Pod that does not end is one of a node that is not there.
     async fn verify_node(&self, pod: &Value) -> Result<(), EngineError> {
-        let now = Writer::new(pod, None);
+        let now = WriterRecord::new(pod, None);
         let node = self.node(&now.node).await?;
         if node.as_ref().is_some_and(|node| node.is_ready) {
             return Ok(());
@@ -66,13 +66,13 @@ impl KubernetesEngine {
         self.free(pod).await
     }
 
-    async fn record_of(&self, claim: &str) -> Result<Option<Writer>, EngineError> {
+    async fn record_of(&self, claim: &str) -> Result<Option<WriterRecord>, EngineError> {
         if claim.is_empty() {
             return Ok(None);
         }
         let call = ApiCall::query("inspect volume", claim);
         let found = self.api().await?.get(call, ObjectKind::Claims).await?;
-        Ok(found.as_ref().and_then(Writer::of))
+        Ok(found.as_ref().and_then(WriterRecord::of))
     }
 
     /// Removes one that has ended: then `true`. One that has not is unchanged.
@@ -196,7 +196,7 @@ impl KubernetesEngine {
             let Some(found) = api.get(call, ObjectKind::Claims).await? else {
                 return Ok(());
             };
-            if Writer::of(&found).is_none_or(|writer| writer.uid != uid) {
+            if WriterRecord::of(&found).is_none_or(|writer| writer.uid != uid) {
                 return Ok(());
             }
             let patch = json!({ "metadata": {

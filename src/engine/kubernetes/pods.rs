@@ -10,7 +10,7 @@ use super::names::{CASEMATE, MANAGED_BY, PodId, annotations, object, selectors};
 use super::pod::PodFacts;
 use super::pod_state::{self, PodPhase};
 use super::verify::{self, compare};
-use super::writer::Writer;
+use super::writer::WriterRecord;
 use super::KubernetesEngine;
 use crate::config::Mode;
 use crate::engine::error::EngineError;
@@ -236,14 +236,14 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// [`EngineError::NodeLost`].
-    pub(super) async fn check_writer(&self, claim: &str) -> Result<Option<Writer>, EngineError> {
+    pub(super) async fn check_writer(&self, claim: &str) -> Result<Option<WriterRecord>, EngineError> {
         let api = self.api().await?;
         let found = api.get(ApiCall::query("inspect volume", claim), ObjectKind::Claims).await?;
         let found = found.ok_or_else(|| EngineError::Missing {
             kind: "volume",
             name: claim.to_owned(),
         })?;
-        let Some(before) = Writer::of(&found) else {
+        let Some(before) = WriterRecord::of(&found) else {
             return Ok(None);
         };
         self.verify_ended(claim, &before).await?;
@@ -255,7 +255,7 @@ impl KubernetesEngine {
     pub(super) async fn verify_ended(
         &self,
         claim: &str,
-        before: &Writer,
+        before: &WriterRecord,
     ) -> Result<(), EngineError> {
         let pod = self.pod(&before.pod).await.ok().flatten();
         let pod = pod.filter(|pod| pod["metadata"]["uid"] == before.uid.as_str());

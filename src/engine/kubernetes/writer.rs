@@ -13,7 +13,7 @@ pub const WRITER: &str = "io.casemate.writer";
 
 /// The Pod that has a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Writer {
+pub struct WriterRecord {
     pub pod: String,
     pub uid: String,
     pub node: String,
@@ -21,7 +21,7 @@ pub struct Writer {
     pub boot: Option<String>,
 }
 
-impl Writer {
+impl WriterRecord {
     /// A Pod that has a node.
     pub fn new(pod: &Value, node: Option<&NodeFacts>) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -90,7 +90,7 @@ impl NodeFacts {
 /// # Errors
 /// Why not, in words.
 pub fn has_ended(
-    before: &Writer,
+    before: &WriterRecord,
     pod: Option<&Value>,
     node: Option<&NodeFacts>,
 ) -> Result<(), &'static str> {
@@ -117,8 +117,8 @@ pub fn has_ended(
 mod tests {
     use super::*;
 
-    fn writer() -> Writer {
-        Writer {
+    fn writer() -> WriterRecord {
+        WriterRecord {
             pod: "p".to_owned(),
             uid: "u".to_owned(),
             node: "node1".to_owned(),
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn without_a_known_boot_no_boot_frees_a_workspace() {
-        let before = Writer { boot: None, ..writer() };
+        let before = WriterRecord { boot: None, ..writer() };
         assert!(has_ended(&before, None, Some(&node(true, "b2", false))).is_err());
         assert!(has_ended(&writer(), None, Some(&node(true, "", false))).is_err());
     }
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written_and_a_broken_one_frees_nothing() {
         let with = |text: &str| json!({ "metadata": { "annotations": { WRITER: text } } });
-        assert_eq!(Writer::of(&with(&writer().text())), Some(writer()));
-        assert_eq!(Writer::of(&json!({ "metadata": {} })), None);
-        let broken = Writer::of(&with("{")).expect("a record");
+        assert_eq!(WriterRecord::of(&with(&writer().text())), Some(writer()));
+        assert_eq!(WriterRecord::of(&json!({ "metadata": {} })), None);
+        let broken = WriterRecord::of(&with("{")).expect("a record");
         assert!(has_ended(&broken, None, Some(&node(true, "b2", false))).is_err());
     }
 
