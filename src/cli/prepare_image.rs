@@ -26,8 +26,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
     let engine = setup::docker(&ProcessEnvironment)?;
-    let image = config.for_identity(&config.without_token(config.user.clone())).image.clone();
-    let prepared = setup::runtime()?.block_on(provision::prepare_image(&engine, &config, &image))?;
+    let image = config
+        .for_identity(&config.without_token(config.user.clone()))
+        .image
+        .clone();
+    let prepared =
+        setup::runtime()?.block_on(provision::prepare_image(&engine, &config, &image))?;
     writeln!(std::io::stdout().lock(), "{prepared}")?;
     Ok(())
 }

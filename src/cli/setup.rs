@@ -14,7 +14,9 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::traces::{self, Traces};
 use crate::audit::{self, Audit};
-use crate::config::{Config, EngineChoice, Environment, Origin, ProcessEnvironment, Setting, SettingsArgs};
+use crate::config::{
+    Config, EngineChoice, Environment, Origin, ProcessEnvironment, Setting, SettingsArgs,
+};
 use crate::engine::{self, Engine, EngineAddress, EngineError};
 use crate::provision::node;
 

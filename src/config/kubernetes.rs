@@ -84,7 +84,9 @@ impl KubernetesSettings {
             })?,
             key_file: given.value(S::KubernetesKeyFile, None, |text| path(text).map(Some))?,
             unreachable: given.value(S::KubernetesUnreachable, Vec::new(), |text| {
-                items(text).map(|item| item.parse().map_err(|_| ADDRESSES)).collect()
+                items(text)
+                    .map(|item| item.parse().map_err(|_| ADDRESSES))
+                    .collect()
             })?,
             lost_channel_ttl: given.bounded(S::KubernetesLostChannelTtl)?,
         })
@@ -108,7 +110,9 @@ fn refuse_unused(given: &Layer) -> Result<(), ConfigError> {
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 fn object_name(text: &str) -> Result<String, ValueError> {
@@ -130,7 +134,8 @@ fn node_selector(text: &str) -> Result<BTreeMap<String, String>, ValueError> {
     let pair = |item: &str| {
         let (key, value) = item.split_once('=').ok_or(LABELS)?;
         let good = !key.is_empty() && is_label(key) && is_label(value);
-        good.then(|| (key.to_owned(), value.to_owned())).ok_or(LABELS)
+        good.then(|| (key.to_owned(), value.to_owned()))
+            .ok_or(LABELS)
     };
     items(text).map(pair).collect()
 }

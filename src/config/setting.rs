@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use super::choices::{AuthScheme, EngineChoice, GroupsClaim, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
+use super::choices::{
+    AuthScheme, EngineChoice, GroupsClaim, Mode, Results, SWITCH, SWITCH_OFF, ToolSet,
+};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Quantity};
 

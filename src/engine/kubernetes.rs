@@ -48,8 +48,8 @@ use kube::Client;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::error::EngineError;
 use super::EngineAddress;
+use super::error::EngineError;
 use crate::config::KubernetesSettings;
 use crate::meter::Meter;
 use client::{Api, CONNECT_TIMEOUT};
@@ -147,7 +147,10 @@ impl KubernetesEngine {
 
     /// The client reads its files anew while it lives: a service account's token changes each hour.
     async fn connect(&self) -> Result<Arc<Connection>, EngineError> {
-        let made = self.shared.connection.get_or_try_init(|| self.make_connection());
+        let made = self
+            .shared
+            .connection
+            .get_or_try_init(|| self.make_connection());
         made.await.cloned()
     }
 
@@ -157,14 +160,18 @@ impl KubernetesEngine {
             found_by: "KUBECONFIG, ~/.kube/config or the service account".to_owned(),
             reason: error::chain(error),
         };
-        let mut config = kube::Config::infer().await.map_err(|error| unusable(&error))?;
+        let mut config = kube::Config::infer()
+            .await
+            .map_err(|error| unusable(&error))?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         let url = config.cluster_url.to_string();
         let namespace = self.settings().namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         if let Some(host) = config.cluster_url.host() {
             let port = config.cluster_url.port_u16().unwrap_or(443);
-            self.shared.api_server.get_or_init(|| format!("{host}:{port}"));
+            self.shared
+                .api_server
+                .get_or_init(|| format!("{host}:{port}"));
         }
         let mut unreachable = targets::known(&config.cluster_url);
         unreachable.extend(&self.settings().unreachable);
@@ -189,7 +196,10 @@ impl KubernetesEngine {
 
     /// Remembers how a Pod was wanted, for when it is looked at again.
     fn remember(&self, uid: &str, wanted: Value) {
-        self.shared.wanted.lock().insert(uid.to_owned(), Arc::new(wanted));
+        self.shared
+            .wanted
+            .lock()
+            .insert(uid.to_owned(), Arc::new(wanted));
     }
 
     fn wanted(&self, uid: &str) -> Option<Arc<Value>> {

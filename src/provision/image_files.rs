@@ -39,6 +39,8 @@ pub async fn prepare_image(
     let uids = super::uid_range(&config.uids, &*engine.capabilities().await?);
     let files = sandbox_files(config);
     let progress = |step: &str| tracing::info!(image = image.as_str(), step, "preparing the image");
-    let prepared = engine.prepared_image(image.as_str(), files, uids, progress).await?;
+    let prepared = engine
+        .prepared_image(image.as_str(), files, uids, progress)
+        .await?;
     Ok(prepared.tag)
 }

@@ -465,7 +465,7 @@ def alone(server):
 
 
 def counting_on(node):
-    found = run(str(LAB), "enter", node, "bash", "-c", "pgrep -f /workspace/writers || true")
+    found = run(str(LAB), "enter", node, "bash", "-c", "pgrep -f '[/]workspace/writers' || true")
     return found.strip()
 
 

@@ -55,7 +55,9 @@ fn main() -> ExitCode {
         Some("bridge") => bridge::main(args),
         Some("volume") => volume::main(args),
         _ => {
-            report_error("usage: casemate-init pid1|supervise|bridge|volume; it is started by Casemate");
+            report_error(
+                "usage: casemate-init pid1|supervise|bridge|volume; it is started by Casemate",
+            );
             ExitCode::from(64)
         }
     }

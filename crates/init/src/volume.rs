@@ -53,7 +53,10 @@ mod tests {
         fs::set_permissions(&volume, Permissions::from_mode(0o2775)).expect("its mode");
         let workspace = volume.join(VOLUME_WORKSPACE);
         let mode = || {
-            let mode = fs::metadata(&workspace).expect("there").permissions().mode();
+            let mode = fs::metadata(&workspace)
+                .expect("there")
+                .permissions()
+                .mode();
             mode & 0o7777
         };
         make(&volume).expect("made");

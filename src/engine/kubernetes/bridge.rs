@@ -49,7 +49,11 @@ impl KubernetesEngine {
             self.hold(&claim, &pod, node.as_ref()).await?;
         }
         let is_lost = node.is_some_and(|node| !node.is_ready);
-        let timeout = if is_lost { LOST_NODE_TIMEOUT } else { UPDATE_TIMEOUT };
+        let timeout = if is_lost {
+            LOST_NODE_TIMEOUT
+        } else {
+            UPDATE_TIMEOUT
+        };
         let opened = self.exec(&id, timeout).await;
         let mut stream = match opened {
             Ok(stream) => stream,
@@ -62,7 +66,9 @@ impl KubernetesEngine {
             stream.input.write_all(&key).await?;
             stream.input.flush().await
         };
-        written.await.map_err(|error| unavailable(&connection.api.url, error))?;
+        written
+            .await
+            .map_err(|error| unavailable(&connection.api.url, error))?;
         Ok(stream)
     }
 
@@ -137,7 +143,14 @@ impl KubernetesEngine {
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "annotations": { WRITER: own.text() },
             } });
-            match api.patch(ApiCall::update("hold volume", claim), ObjectKind::Claims, &patch).await {
+            match api
+                .patch(
+                    ApiCall::update("hold volume", claim),
+                    ObjectKind::Claims,
+                    &patch,
+                )
+                .await
+            {
                 // Another server was faster: perhaps for another Pod.
                 Err(error) if error.status() == Some(409) => {}
                 held => return held.map(drop),
@@ -151,7 +164,9 @@ impl KubernetesEngine {
     /// Those of every call.
     pub async fn release(&self, claim: &str) -> Result<(), EngineError> {
         let found = self.api().await?;
-        let found = found.get(ApiCall::query("inspect volume", claim), ObjectKind::Claims).await?;
+        let found = found
+            .get(ApiCall::query("inspect volume", claim), ObjectKind::Claims)
+            .await?;
         let writer = found.as_ref().and_then(WriterRecord::of);
         for pod in self.pods(&[]).await? {
             if claims(&pod).iter().any(|name| name == claim) {

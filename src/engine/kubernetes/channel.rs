@@ -22,8 +22,8 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tracing::debug;
 
 use super::error::{first_line, unavailable};
-use crate::engine::error::EngineError;
 use crate::engine::ExecStream;
+use crate::engine::error::EngineError;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -71,7 +71,9 @@ fn stdout(
             Err(error) => Some(Some(Err(unavailable(&url, error)))),
         })
     });
-    pieces.take_while(|piece| ready(piece.is_some())).filter_map(ready)
+    pieces
+        .take_while(|piece| ready(piece.is_some()))
+        .filter_map(ready)
 }
 
 type Piece = Option<Result<Bytes, EngineError>>;
@@ -101,7 +103,11 @@ fn piece(frame: Bytes, logged: &mut usize) -> Option<Piece> {
 fn status(content: &[u8]) -> Option<EngineError> {
     let status: Value = serde_json::from_slice(content).unwrap_or_default();
     (status["status"] != "Success").then(|| EngineError::Exec {
-        message: first_line(status["message"].as_str().unwrap_or("it failed without a reason")),
+        message: first_line(
+            status["message"]
+                .as_str()
+                .unwrap_or("it failed without a reason"),
+        ),
     })
 }
 
@@ -179,7 +185,11 @@ mod tests {
             frame(&success),
             frame(&[STDOUT, 8]),
         ]);
-        let read: Vec<_> = read.await.into_iter().map(|one| one.expect("bytes")).collect();
+        let read: Vec<_> = read
+            .await
+            .into_iter()
+            .map(|one| one.expect("bytes"))
+            .collect();
         assert_eq!(read, [&[0, 255, 10][..], &[7]]);
     }
 
@@ -187,7 +197,9 @@ mod tests {
     async fn a_program_that_did_not_run_and_a_broken_stream_are_errors() {
         let failed = br#"{"status":"Failure","message":"no such file\nand more"}"#;
         let all = read(vec![frame(&[&[STATUS][..], failed].concat())]).await;
-        assert!(matches!(&all[..], [Err(EngineError::Exec { message })] if message == "no such file"));
+        assert!(
+            matches!(&all[..], [Err(EngineError::Exec { message })] if message == "no such file")
+        );
         let all = read(vec![Err(WebSocketError::ConnectionClosed)]).await;
         assert!(matches!(&all[..], [Err(EngineError::Unavailable { .. })]));
         assert!(read(vec![Ok(Message::Close(None))]).await.is_empty());
@@ -204,7 +216,12 @@ mod tests {
         stream.input.shutdown().await.expect("closed");
         let mut sent = Vec::new();
         loop {
-            let frame = far.next().await.expect("a frame").expect("whole").into_data();
+            let frame = far
+                .next()
+                .await
+                .expect("a frame")
+                .expect("whole")
+                .into_data();
             match frame[0] {
                 STDIN => sent.extend_from_slice(&frame[1..]),
                 CLOSE => break assert_eq!(frame[1..], [STDIN]),

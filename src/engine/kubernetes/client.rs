@@ -71,18 +71,31 @@ pub struct ApiCall<'a> {
 impl<'a> ApiCall<'a> {
     pub const fn query(name: &'static str, object: &'a str) -> Self {
         let timeout = QUERY_TIMEOUT;
-        Self { name, object, timeout }
+        Self {
+            name,
+            object,
+            timeout,
+        }
     }
 
     pub const fn update(name: &'static str, object: &'a str) -> Self {
         let timeout = UPDATE_TIMEOUT;
-        Self { name, object, timeout }
+        Self {
+            name,
+            object,
+            timeout,
+        }
     }
 }
 
 impl Api {
     pub fn new(client: Client, url: String, namespace: String, meter: Meter) -> Self {
-        Self { client, url, namespace, meter }
+        Self {
+            client,
+            url,
+            namespace,
+            meter,
+        }
     }
 
     /// The path of an object, or of all with an empty `name`.
@@ -96,7 +109,11 @@ impl Api {
     }
 
     /// `None`: there is none of this name.
-    pub async fn get(&self, call: ApiCall<'_>, kind: ObjectKind) -> Result<Option<Value>, EngineError> {
+    pub async fn get(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+    ) -> Result<Option<Value>, EngineError> {
         let path = self.path(kind, call.object);
         present(self.request(call, Method::GET, &path, None).await)
     }
@@ -109,7 +126,8 @@ impl Api {
         labels: &[(&str, String)],
     ) -> Result<Value, EngineError> {
         let path = format!("{}?labelSelector={}", self.path(kind, ""), selector(labels));
-        self.request(ApiCall::query(name, ""), Method::GET, &path, None).await
+        self.request(ApiCall::query(name, ""), Method::GET, &path, None)
+            .await
     }
 
     pub async fn create(
@@ -119,7 +137,13 @@ impl Api {
         object: &Value,
     ) -> Result<Value, EngineError> {
         let path = self.path(kind, "");
-        self.request(call, Method::POST, &path, Some((object, "application/json"))).await
+        self.request(
+            call,
+            Method::POST,
+            &path,
+            Some((object, "application/json")),
+        )
+        .await
     }
 
     /// Changes it. With a `resourceVersion` in `patch` it fails with 409 where another was faster.
@@ -130,11 +154,17 @@ impl Api {
         patch: &Value,
     ) -> Result<Value, EngineError> {
         let path = self.path(kind, call.object);
-        self.request(call, Method::PATCH, &path, Some((patch, MERGE_PATCH))).await
+        self.request(call, Method::PATCH, &path, Some((patch, MERGE_PATCH)))
+            .await
     }
 
     /// Deletes it if it still has this uid. One that is gone is fine.
-    pub async fn delete(&self, call: ApiCall<'_>, kind: ObjectKind, uid: &str) -> Result<(), EngineError> {
+    pub async fn delete(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+        uid: &str,
+    ) -> Result<(), EngineError> {
         let options = serde_json::json!({ "preconditions": { "uid": uid } });
         let path = self.path(kind, call.object);
         let body = Some((&options, "application/json"));
@@ -153,7 +183,8 @@ impl Api {
         body: Option<(&Value, &str)>,
     ) -> Result<Value, EngineError> {
         let request = request(method, path, body)?;
-        self.bounded(call, self.client.request::<Value>(request)).await
+        self.bounded(call, self.client.request::<Value>(request))
+            .await
     }
 
     /// A stream of frames.

@@ -39,7 +39,10 @@ impl KubernetesEngine {
             self.verify_node(&pod).await?;
         }
         let call = ApiCall::update("remove", &id.name);
-        self.api().await?.delete(call, ObjectKind::Pods, &id.uid).await?;
+        self.api()
+            .await?
+            .delete(call, ObjectKind::Pods, &id.uid)
+            .await?;
         match self.pod(&id.to_string()).await? {
             // It never had a node.
             Some(pod) if matches!(PodPhase::of(&pod), PodPhase::Ended(_)) => self.free(&pod).await,
@@ -60,7 +63,9 @@ impl KubernetesEngine {
         }
         let claim = claims(pod).into_iter().next().unwrap_or_default();
         let recorded = self.record_of(&claim).await?;
-        let before = recorded.filter(|writer| writer.uid == now.uid).unwrap_or(now);
+        let before = recorded
+            .filter(|writer| writer.uid == now.uid)
+            .unwrap_or(now);
         self.verify_ended(&claim, &before).await?;
         // Its node is out of service.
         self.free(pod).await
@@ -174,8 +179,13 @@ impl KubernetesEngine {
             self.clear_writer(&claim, &id.uid).await?;
         }
         let api = self.api().await?;
-        let others: Vec<Value> = pod["metadata"]["finalizers"].as_array().into_iter().flatten()
-            .filter(|one| *one != FINALIZER).cloned().collect();
+        let others: Vec<Value> = pod["metadata"]["finalizers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| *one != FINALIZER)
+            .cloned()
+            .collect();
         let patch = json!({ "metadata": { "uid": id.uid, "finalizers": others } });
         let call = ApiCall::update("remove", &id.name);
         match api.patch(call, ObjectKind::Pods, &patch).await {
@@ -203,7 +213,14 @@ impl KubernetesEngine {
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "annotations": { WRITER: null },
             } });
-            match api.patch(ApiCall::update("release volume", claim), ObjectKind::Claims, &patch).await {
+            match api
+                .patch(
+                    ApiCall::update("release volume", claim),
+                    ObjectKind::Claims,
+                    &patch,
+                )
+                .await
+            {
                 Err(error) if error.status() == Some(409) => {}
                 Err(error) if error.status() == Some(404) => return Ok(()),
                 cleared => return cleared.map(drop),

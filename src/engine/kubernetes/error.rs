@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use kube::core::Status;
 use kube::Error;
+use kube::core::Status;
 
 use super::client::ApiCall;
 use crate::engine::error::{Cause, EngineError, shorten};
@@ -19,12 +19,13 @@ pub fn from_kube(call: ApiCall<'_>, url: &str, error: Error) -> EngineError {
             address: url.to_owned(),
             remedy: format!("the credentials cannot be used: {}", chain(&error)),
         },
-        Error::SerdeError(_) | Error::FromUtf8(_) | Error::HttpError(_) | Error::BuildRequest(_) => {
-            EngineError::Answer {
-                call: call.name,
-                source: Box::new(error),
-            }
-        }
+        Error::SerdeError(_)
+        | Error::FromUtf8(_)
+        | Error::HttpError(_)
+        | Error::BuildRequest(_) => EngineError::Answer {
+            call: call.name,
+            source: Box::new(error),
+        },
         other => unavailable(url, other),
     }
 }
@@ -51,10 +52,14 @@ fn from_status(call: ApiCall<'_>, url: &str, status: &Status) -> EngineError {
             message,
         },
         // A quota, a limit range, Pod Security, a policy.
-        403 | 422 => EngineError::NotAdmitted { name: name(), message },
-        _ if message.contains("admission webhook") => {
-            EngineError::NotAdmitted { name: name(), message }
-        }
+        403 | 422 => EngineError::NotAdmitted {
+            name: name(),
+            message,
+        },
+        _ if message.contains("admission webhook") => EngineError::NotAdmitted {
+            name: name(),
+            message,
+        },
         429 | 503 | 504 => unavailable(url, message),
         status => EngineError::Refused {
             call: call.name,
@@ -105,19 +110,27 @@ mod tests {
 
     #[test]
     fn a_missing_permission_is_told_from_a_quota_and_a_policy() {
-        let quota = "pods \"a\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1";
-        let security = "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": runAsUser=0";
+        let quota =
+            "pods \"a\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1";
+        let security =
+            "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": runAsUser=0";
         let webhook = "admission webhook \"policy.example.com\" denied the request: no";
         for message in [quota, security, webhook] {
             let error = of(403, message);
-            assert!(matches!(&error, EngineError::NotAdmitted { name, .. } if name == "a"), "{error:?}");
+            assert!(
+                matches!(&error, EngineError::NotAdmitted { name, .. } if name == "a"),
+                "{error:?}"
+            );
             assert!(error.to_string().contains(message), "{error}");
         }
         let role = "pods is forbidden: User \"system:serviceaccount:a:b\" cannot create resource \"pods\" in API group \"\" in the namespace \"a\"";
         let error = of(403, role);
         assert!(matches!(error, EngineError::Forbidden { .. }), "{error:?}");
         assert!(error.to_string().contains("docs/kubernetes.md"));
-        assert!(matches!(of(401, "Unauthorized"), EngineError::Forbidden { .. }));
+        assert!(matches!(
+            of(401, "Unauthorized"),
+            EngineError::Forbidden { .. }
+        ));
     }
 
     #[test]

@@ -55,7 +55,10 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// None.
-    pub async fn image_description(&self, _: &str) -> Result<Option<ImageDescription>, EngineError> {
+    pub async fn image_description(
+        &self,
+        _: &str,
+    ) -> Result<Option<ImageDescription>, EngineError> {
         Ok(None)
     }
 
@@ -104,7 +107,11 @@ impl KubernetesEngine {
     /// Those of every call.
     pub async fn version(&self) -> Result<EngineVersion, EngineError> {
         let call = ApiCall::query("version", "");
-        let found = self.api().await?.request(call, Method::GET, "/version", None).await?;
+        let found = self
+            .api()
+            .await?
+            .request(call, Method::GET, "/version", None)
+            .await?;
         let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
         let (os, arch) = match text("platform").split_once('/') {
             Some((os, arch)) => (os.to_owned(), arch.to_owned()),
@@ -125,11 +132,7 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// [`EngineError::Unreal`] for a Pod that must not be used.
-    pub async fn verify_inside(
-        &self,
-        id: &str,
-        hello: &HelloReply,
-    ) -> Result<(), EngineError> {
+    pub async fn verify_inside(&self, id: &str, hello: &HelloReply) -> Result<(), EngineError> {
         let unreal = super::inside::unreal(hello.confinement.as_ref());
         match unreal.is_empty() {
             true => Ok(()),
@@ -150,7 +153,9 @@ impl KubernetesEngine {
         files: impl Into<SandboxFiles<'_>>,
         uids: UidRange,
     ) -> Result<Option<PreparedImage>, EngineError> {
-        self.prepared_image(image, files, uids, |_| {}).await.map(Some)
+        self.prepared_image(image, files, uids, |_| {})
+            .await
+            .map(Some)
     }
 
     /// Nodes remove images by themselves.
@@ -183,7 +188,9 @@ impl KubernetesEngine {
     /// # Errors
     /// None.
     pub async fn bind_refusal(&self) -> Result<Option<&'static str>, EngineError> {
-        Ok(Some("is a cluster, whose nodes have no directories of this machine"))
+        Ok(Some(
+            "is a cluster, whose nodes have no directories of this machine",
+        ))
     }
 
     /// Unknown: nodes have clocks of their own.

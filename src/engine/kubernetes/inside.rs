@@ -18,8 +18,9 @@ const WRITABLE: [&str; 5] = [
 ];
 
 /// In memory that is charged to the Pod, or the kernel's own.
-const IN_MEMORY: [&str; 8] =
-    ["tmpfs", "devtmpfs", "devpts", "mqueue", "proc", "sysfs", "cgroup", "cgroup2"];
+const IN_MEMORY: [&str; 8] = [
+    "tmpfs", "devtmpfs", "devpts", "mqueue", "proc", "sysfs", "cgroup", "cgroup2",
+];
 
 /// What is missing, each with what the kernel shows.
 pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
@@ -35,7 +36,10 @@ pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
     let bits = inside.capabilities;
     say(bits != 0, format!("no capabilities (it has {bits:#x})"));
     say(!inside.no_new_privileges, "no new privileges".to_owned());
-    say(inside.uid == 0 || inside.gid == 0, "a user who is not root".to_owned());
+    say(
+        inside.uid == 0 || inside.gid == 0,
+        "a user who is not root".to_owned(),
+    );
     say(inside.memory.is_none(), "a limit of memory".to_owned());
     say(inside.nano_cpus.is_none(), "a limit of CPU time".to_owned());
     say(
@@ -44,7 +48,10 @@ pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
     );
     let writable = inside.mounts.iter().filter(|mount| is_foreign(mount));
     for mount in writable {
-        say(true, format!("a read-only {} ({})", mount.path, mount.file_system));
+        say(
+            true,
+            format!("a read-only {} ({})", mount.path, mount.file_system),
+        );
     }
     unreal
 }
@@ -95,21 +102,33 @@ mod tests {
     #[test]
     fn each_protection_that_the_kernel_does_not_show_is_named() {
         let cases: [(fn(&mut Confinement), &str); 9] = [
-            (|c| c.capabilities = 1 << 21, "capabilities (it has 0x200000)"),
+            (
+                |c| c.capabilities = 1 << 21,
+                "capabilities (it has 0x200000)",
+            ),
             (|c| c.no_new_privileges = false, "no new privileges"),
             (|c| c.uid = 0, "not root"),
             (|c| c.gid = 0, "not root"),
             (|c| c.memory = None, "memory"),
             (|c| c.nano_cpus = None, "CPU"),
-            (|c| c.unmasked = vec!["/proc/kcore".to_owned()], "/proc/kcore"),
+            (
+                |c| c.unmasked = vec!["/proc/kcore".to_owned()],
+                "/proc/kcore",
+            ),
             (|c| c.mounts[0].read_only = false, "a read-only / (overlay)"),
-            (|c| c.mounts.push(mount("/data", "ext4", false)), "/data (ext4)"),
+            (
+                |c| c.mounts.push(mount("/data", "ext4", false)),
+                "/data (ext4)",
+            ),
         ];
         for (mutate, named) in cases {
             let mut changed = confined();
             mutate(&mut changed);
             let found = unreal(Some(&changed));
-            assert!(found.len() == 1 && found[0].contains(named), "{named}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].contains(named),
+                "{named}: {found:?}"
+            );
         }
     }
 }

@@ -84,7 +84,11 @@ mod tests {
         let key = secret.key("a", "b");
         assert_eq!(key, secret.key("a", "b"));
         let other = Secret::new(&[8; 32]).expect("a secret");
-        for different in [secret.key("a", "c"), secret.key("ab", ""), other.key("a", "b")] {
+        for different in [
+            secret.key("a", "c"),
+            secret.key("ab", ""),
+            other.key("a", "b"),
+        ] {
             assert_ne!(key, different);
         }
         assert_eq!(secret.key_hash("a", "b"), hex(&Sha256::digest(key)));

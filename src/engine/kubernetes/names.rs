@@ -116,7 +116,11 @@ pub fn labels_of(annotations: &BTreeMap<String, String>) -> Map<String, Value> {
     let mut labels = Map::new();
     labels.insert(MANAGED_BY.to_owned(), json!(CASEMATE));
     let found = selectors(annotations.iter().map(|(key, value)| (&**key, &**value)));
-    labels.extend(found.into_iter().map(|(key, value)| (key.to_owned(), json!(value))));
+    labels.extend(
+        found
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), json!(value))),
+    );
     if let Some(uid) = annotations.get(UID) {
         labels.insert(UID.to_owned(), json!(uid));
     }

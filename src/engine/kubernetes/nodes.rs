@@ -16,7 +16,12 @@ impl KubernetesEngine {
         }
         let path = format!("/api/v1/nodes/{}", object("node", name)?);
         let call = ApiCall::query("inspect node", name);
-        match present(self.api().await?.request(call, Method::GET, &path, None).await) {
+        match present(
+            self.api()
+                .await?
+                .request(call, Method::GET, &path, None)
+                .await,
+        ) {
             Err(EngineError::Forbidden { .. }) => Ok(None),
             found => Ok(found?.as_ref().map(NodeFacts::of)),
         }

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use super::key::Secret;
 use super::names::{self, COMPONENT, SANDBOX};
 use crate::config::KubernetesSettings;
-use crate::engine::labels;
 use crate::engine::container_spec::{ContainerSpec, Limits, Workspace};
 use crate::engine::hex::hex;
+use crate::engine::labels;
 use crate::engine::node;
 
 /// The container of the user's code.
@@ -174,7 +174,10 @@ impl PodMaker {
         }
         if !settings.image_pull_secrets.is_empty() {
             let named = settings.image_pull_secrets.iter();
-            add("imagePullSecrets", named.map(|name| json!({ "name": name })).collect());
+            add(
+                "imagePullSecrets",
+                named.map(|name| json!({ "name": name })).collect(),
+            );
         }
         if let Some(node) = &facts.last_node {
             add("affinity", prefer(node));
@@ -192,12 +195,16 @@ impl PodMaker {
                 "effect": "NoExecute",
             })
         });
-        let own = self.settings.tolerations.iter().map(|taint| match &taint.value {
-            Some(value) => json!({
-                "key": taint.key, "operator": "Equal", "value": value, "effect": taint.effect,
-            }),
-            None => json!({ "key": taint.key, "operator": "Exists", "effect": taint.effect }),
-        });
+        let own = self
+            .settings
+            .tolerations
+            .iter()
+            .map(|taint| match &taint.value {
+                Some(value) => json!({
+                    "key": taint.key, "operator": "Equal", "value": value, "effect": taint.effect,
+                }),
+                None => json!({ "key": taint.key, "operator": "Exists", "effect": taint.effect }),
+            });
         lost.into_iter().chain(own).collect()
     }
 
@@ -259,9 +266,7 @@ impl PodMaker {
     fn resources(&self, limits: Limits) -> Value {
         let share = |value: u64| (value / 100 * u64::from(self.settings.requests)).max(1);
         let milli = (limits.nano_cpus / 1_000_000).max(1);
-        let of = |memory: u64, milli: u64| {
-            json!({ "memory": memory.to_string(), "cpu": format!("{milli}m") })
-        };
+        let of = |memory: u64, milli: u64| json!({ "memory": memory.to_string(), "cpu": format!("{milli}m") });
         json!({
             "limits": of(limits.memory, milli),
             "requests": of(share(limits.memory), (milli * u64::from(self.settings.requests) / 100).max(1)),
@@ -292,11 +297,19 @@ impl PodMaker {
             ("nproc", spec.limits.pids.into()),
         ];
         all.extend(limits.map(|(name, limit)| format!("--rlimit={name}:{limit}")));
-        all.extend(self.unreachable.iter().map(|address| format!("--unreachable={address}")));
+        all.extend(
+            self.unreachable
+                .iter()
+                .map(|address| format!("--unreachable={address}")),
+        );
         // The variables of the service of the API server.
         all.push("--env-without=KUBERNETES_".to_owned());
         all.push("--env-unless-set=LANG=C.UTF-8".to_owned());
-        all.push(format!("--env-unless-set={}={}", node::VARIABLE, node::options()));
+        all.push(format!(
+            "--env-unless-set={}={}",
+            node::VARIABLE,
+            node::options()
+        ));
         all.push(format!("--path-first={WORKSPACE}/.home/.local/bin"));
         all
     }
@@ -337,9 +350,7 @@ fn prefer(node: &str) -> Value {
 }
 
 fn volumes(spec: &ContainerSpec) -> Vec<Value> {
-    let memory = |name: &str, size: u64| {
-        json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": size.to_string() } })
-    };
+    let memory = |name: &str, size: u64| json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": size.to_string() } });
     let claim = match &spec.workspace {
         Workspace::Volume(name) => name.as_str(),
         // Refused before: see `KubernetesEngine::create`.
@@ -347,11 +358,16 @@ fn volumes(spec: &ContainerSpec) -> Vec<Value> {
     };
     let workspace = json!({ "name": "workspace", "persistentVolumeClaim": { "claimName": claim } });
     let covered = covered(spec).map(|(name, _)| memory(&name, VOLUME_SIZE));
-    [workspace, memory("tmp", TMP_SIZE)].into_iter().chain(covered).collect()
+    [workspace, memory("tmp", TMP_SIZE)]
+        .into_iter()
+        .chain(covered)
+        .collect()
 }
 
 /// The VOLUMEs of the image: a runtime would give each a directory of the node.
 fn covered(spec: &ContainerSpec) -> impl Iterator<Item = (String, &String)> {
     let volumes = spec.image.volumes.iter().filter(|path| *path != "/tmp");
-    volumes.enumerate().map(|(number, path)| (format!("volume-{number}"), path))
+    volumes
+        .enumerate()
+        .map(|(number, path)| (format!("volume-{number}"), path))
 }

@@ -32,7 +32,9 @@ impl PodPhase {
     pub fn of(pod: &Value) -> Self {
         let (status, metadata) = (&pod["status"], &pod["metadata"]);
         let is_deleted = !metadata["deletionTimestamp"].is_null();
-        let has_node = pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+        let has_node = pod["spec"]["nodeName"]
+            .as_str()
+            .is_some_and(|node| !node.is_empty());
         let phase = status["phase"].as_str().unwrap_or_default();
         if !has_node {
             // No kubelet has seen it, and with a deletion no scheduler gives it one.
@@ -84,16 +86,24 @@ fn all_terminated(status: &Value) -> bool {
 /// Reasons that the kubelet gives before it starts anything (`pkg/kubelet/lifecycle`).
 fn is_refused_by_kubelet(status: &Value) -> bool {
     let reason = status["reason"].as_str().unwrap_or_default();
-    ["OutOf", "NodeAffinity", "UnexpectedAdmissionError", "Evicted", "NodeShutdown", "Preempting"]
-        .iter()
-        .any(|known| reason.starts_with(known))
+    [
+        "OutOf",
+        "NodeAffinity",
+        "UnexpectedAdmissionError",
+        "Evicted",
+        "NodeShutdown",
+        "Preempting",
+    ]
+    .iter()
+    .any(|known| reason.starts_with(known))
 }
 
 /// The garbage collector of Pods fails those of nodes that are gone: nobody has seen them end.
 fn is_by_controller(status: &Value) -> bool {
     let conditions = status["conditions"].as_array();
     let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition["reason"] == "DeletionByPodGC" && condition["status"] == "True")
+    conditions
+        .any(|condition| condition["reason"] == "DeletionByPodGC" && condition["status"] == "True")
 }
 
 fn sandbox(status: &Value) -> Option<&Value> {
@@ -114,10 +124,20 @@ pub fn last_words(pod: &Value) -> Option<String> {
     let status = &pod["status"];
     let container = sandbox(status).map(|one| &one["state"]["terminated"]["message"]);
     let makers = status["initContainerStatuses"].as_array();
-    let makers = makers.into_iter().flatten().map(|one| &one["state"]["terminated"]["message"]);
-    let all = [&status["message"], &status["reason"]].into_iter().chain(container).chain(makers);
-    let mut texts = all.filter_map(Value::as_str).filter(|text| !text.is_empty());
-    texts.next().map(|text| text.trim().lines().last().unwrap_or_default().to_owned())
+    let makers = makers
+        .into_iter()
+        .flatten()
+        .map(|one| &one["state"]["terminated"]["message"]);
+    let all = [&status["message"], &status["reason"]]
+        .into_iter()
+        .chain(container)
+        .chain(makers);
+    let mut texts = all
+        .filter_map(Value::as_str)
+        .filter(|text| !text.is_empty());
+    texts
+        .next()
+        .map(|text| text.trim().lines().last().unwrap_or_default().to_owned())
 }
 
 /// What keeps a Pod from starting that will not pass by itself soon, or not at all.
@@ -125,7 +145,10 @@ pub fn obstacle(pod: &Value) -> Option<EngineError> {
     let name = PodId::of(pod).name;
     let status = &pod["status"];
     let all = ["initContainerStatuses", "containerStatuses"];
-    let all = all.into_iter().filter_map(|key| status[key].as_array()).flatten();
+    let all = all
+        .into_iter()
+        .filter_map(|key| status[key].as_array())
+        .flatten();
     for one in all {
         let waiting = &one["state"]["waiting"];
         let reason = waiting["reason"].as_str().unwrap_or_default();
@@ -141,16 +164,24 @@ pub fn obstacle(pod: &Value) -> Option<EngineError> {
                         .to_owned(),
                 });
             }
-            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError"
+            "CreateContainerConfigError"
+            | "CreateContainerError"
+            | "RunContainerError"
             | "CrashLoopBackOff" => return Some(EngineError::NotStarted { name, message }),
             _ => {}
         }
         let ended = &one["state"]["terminated"];
         let words = ended["message"].as_str().unwrap_or_default();
-        if ["StartError", "ContainerCannotRun"].iter().any(|known| ended["reason"] == *known) {
+        if ["StartError", "ContainerCannotRun"]
+            .iter()
+            .any(|known| ended["reason"] == *known)
+        {
             return Some(match words.contains("no such file or directory") {
                 true => not_prepared(image),
-                false => EngineError::NotStarted { name, message: first_line(words) },
+                false => EngineError::NotStarted {
+                    name,
+                    message: first_line(words),
+                },
             });
         }
         if one["name"] != CONTAINER && ended["exitCode"].as_i64().is_some_and(|code| code != 0) {
@@ -177,12 +208,19 @@ fn not_prepared(image: String) -> EngineError {
 pub fn unscheduled(pod: &Value) -> Option<EngineError> {
     let name = PodId::of(pod).name;
     let conditions = pod["status"]["conditions"].as_array();
-    let of = conditions.into_iter().flatten().find(|one| one["type"] == "PodScheduled")?;
+    let of = conditions
+        .into_iter()
+        .flatten()
+        .find(|one| one["type"] == "PodScheduled")?;
     if of["status"] != "False" {
         return None;
     }
     let message = first_line(of["message"].as_str().unwrap_or("no reason is given"));
-    let is_claim = ["PersistentVolumeClaim", "persistentvolumeclaim", "volume node affinity"];
+    let is_claim = [
+        "PersistentVolumeClaim",
+        "persistentvolumeclaim",
+        "volume node affinity",
+    ];
     Some(match is_claim.iter().any(|word| message.contains(word)) {
         true => EngineError::ClaimPending { name, message },
         false => EngineError::Unschedulable { name, message },
@@ -230,7 +268,13 @@ pub fn summary(pod: &Value) -> ContainerSummary {
 /// The claims that it mounts.
 pub fn claims(pod: &Value) -> Vec<String> {
     let volumes = pod["spec"]["volumes"].as_array();
-    let name = |volume: &Value| Some(volume["persistentVolumeClaim"]["claimName"].as_str()?.to_owned());
+    let name = |volume: &Value| {
+        Some(
+            volume["persistentVolumeClaim"]["claimName"]
+                .as_str()?
+                .to_owned(),
+        )
+    };
     volumes.into_iter().flatten().filter_map(name).collect()
 }
 

@@ -18,11 +18,23 @@ fn ended(code: i64) -> Value {
 fn only_the_kubelets_word_ends_a_pod_that_had_a_node() {
     let running = json!([{ "name": CONTAINER, "state": { "running": {} } }]);
     let cases = [
-        (json!({ "phase": "Succeeded", "containerStatuses": [ended(0)] }), PodPhase::Ended(Some(0))),
-        (json!({ "phase": "Failed", "containerStatuses": [ended(76)] }), PodPhase::Ended(Some(76))),
-        (json!({ "phase": "Failed", "reason": "Evicted" }), PodPhase::Ended(None)),
+        (
+            json!({ "phase": "Succeeded", "containerStatuses": [ended(0)] }),
+            PodPhase::Ended(Some(0)),
+        ),
+        (
+            json!({ "phase": "Failed", "containerStatuses": [ended(76)] }),
+            PodPhase::Ended(Some(76)),
+        ),
+        (
+            json!({ "phase": "Failed", "reason": "Evicted" }),
+            PodPhase::Ended(None),
+        ),
         (json!({ "phase": "Failed" }), PodPhase::Unconfirmed),
-        (json!({ "phase": "Failed", "containerStatuses": running }), PodPhase::Unconfirmed),
+        (
+            json!({ "phase": "Failed", "containerStatuses": running }),
+            PodPhase::Unconfirmed,
+        ),
         (
             json!({
                 "phase": "Failed",
@@ -31,7 +43,10 @@ fn only_the_kubelets_word_ends_a_pod_that_had_a_node() {
             }),
             PodPhase::Unconfirmed,
         ),
-        (json!({ "phase": "Running", "containerStatuses": running }), PodPhase::Running),
+        (
+            json!({ "phase": "Running", "containerStatuses": running }),
+            PodPhase::Running,
+        ),
         (json!({ "phase": "Pending" }), PodPhase::Starting),
         (json!({}), PodPhase::Starting),
     ];
@@ -64,20 +79,28 @@ fn what_keeps_a_pod_from_starting_is_said_in_the_clusters_words() {
     let waiting = |reason: &str| {
         let state = json!({ "waiting": { "reason": reason, "message": "so it says\nand more" } });
         let one = json!({ "name": "workspace", "image": "tools:1", "state": state });
-        obstacle(&pod(json!({ "phase": "Pending", "initContainerStatuses": [one] })))
+        obstacle(&pod(
+            json!({ "phase": "Pending", "initContainerStatuses": [one] }),
+        ))
     };
     let missing = waiting("ErrImagePull");
     assert!(
         matches!(&missing, Some(EngineError::ImageMissing { image, reason, .. }) if image == "tools:1" && reason == "so it says"),
         "{missing:?}"
     );
-    assert!(matches!(waiting("CreateContainerError"), Some(EngineError::NotStarted { .. })));
+    assert!(matches!(
+        waiting("CreateContainerError"),
+        Some(EngineError::NotStarted { .. })
+    ));
     assert!(waiting("PodInitializing").is_none() && waiting("ContainerCreating").is_none());
     let start = json!({ "terminated": { "exitCode": 128, "reason": "StartError",
         "message": "exec: \"/casemate-init\": stat /casemate-init: no such file or directory" } });
     let one = json!({ "name": "workspace", "image": "debian:12", "state": start });
     let error = obstacle(&pod(json!({ "initContainerStatuses": [one] })));
-    assert!(matches!(error, Some(EngineError::ImageUnusable { .. })), "{error:?}");
+    assert!(
+        matches!(error, Some(EngineError::ImageUnusable { .. })),
+        "{error:?}"
+    );
     let failed = json!({ "terminated": { "exitCode": 73, "reason": "Error", "message": "casemate-init: it fails" } });
     let one = json!({ "name": "workspace", "state": failed });
     let error = obstacle(&pod(json!({ "initContainerStatuses": [one] })));
@@ -91,7 +114,9 @@ fn a_pod_without_a_node_says_what_the_scheduler_said() {
         unscheduled(&pod(json!({ "conditions": [condition] })))
     };
     let full = of("0/2 nodes are available: 2 Insufficient memory.");
-    assert!(matches!(&full, Some(EngineError::Unschedulable { message, .. }) if message.contains("Insufficient")));
+    assert!(
+        matches!(&full, Some(EngineError::Unschedulable { message, .. }) if message.contains("Insufficient"))
+    );
     let claim = of("pod has unbound immediate PersistentVolumeClaims");
     assert!(matches!(claim, Some(EngineError::ClaimPending { .. })));
     assert!(unscheduled(&pod(json!({}))).is_none());

@@ -84,7 +84,10 @@ impl PodWatch {
 }
 
 fn name_of(pod: &Value) -> String {
-    pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+    pod["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 async fn run(watch: Weak<PodWatch>, api: Api) {
@@ -97,7 +100,10 @@ async fn run(watch: Weak<PodWatch>, api: Api) {
             Err(error) => {
                 // Among others 410: the version is too old.
                 version.clear();
-                debug!(error = &error as &dyn std::error::Error, "the watch of Pods broke");
+                debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the watch of Pods broke"
+                );
                 sleep(pause).await;
                 pause = (2 * pause).min(most);
             }
@@ -122,7 +128,9 @@ async fn look(watch: &Weak<PodWatch>, api: &Api, version: &mut String) -> Result
     );
     let call = ApiCall::query("watch pods", "");
     let broken = |error| super::error::from_kube(call, &api.url, error);
-    let events = api.client().request_events::<Value>(request(Method::GET, &path, None)?);
+    let events = api
+        .client()
+        .request_events::<Value>(request(Method::GET, &path, None)?);
     let events = tokio::time::timeout(call.timeout, events).await;
     let events = events.map_err(|_| EngineError::Deadline {
         call: call.name,
@@ -147,7 +155,11 @@ async fn look(watch: &Weak<PodWatch>, api: &Api, version: &mut String) -> Result
             }
             WatchEvent::Bookmark(mark) => *version = mark.metadata.resource_version,
             WatchEvent::Error(status) => {
-                return Err(super::error::from_kube(call, &api.url, kube::Error::Api(status)));
+                return Err(super::error::from_kube(
+                    call,
+                    &api.url,
+                    kube::Error::Api(status),
+                ));
             }
         }
     }
@@ -155,5 +167,8 @@ async fn look(watch: &Weak<PodWatch>, api: &Api, version: &mut String) -> Result
 }
 
 fn version_of(object: &Value) -> String {
-    object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
+    object["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }

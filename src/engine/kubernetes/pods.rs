@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tracing::debug;
 
+use super::KubernetesEngine;
 use super::client::{ApiCall, ObjectKind};
 use super::names::{CASEMATE, MANAGED_BY, PodId, annotations, object, selectors};
 use super::pod::PodFacts;
 use super::pod_state::{self, PodPhase};
 use super::verify::{self, compare};
 use super::writer::WriterRecord;
-use super::KubernetesEngine;
 use crate::config::Mode;
 use crate::engine::error::EngineError;
 use crate::engine::{
-    Container, ContainerSpec, ContainerSummary, CreatedContainer, Difference, DifferenceKind, RunAs,
-    Workspace,
+    Container, ContainerSpec, ContainerSummary, CreatedContainer, Difference, DifferenceKind,
+    RunAs, Workspace,
 };
 
 impl KubernetesEngine {
@@ -38,7 +38,11 @@ impl KubernetesEngine {
     /// The Pod, whatever has become of it.
     pub(super) async fn pod(&self, name_or_id: &str) -> Result<Option<Value>, EngineError> {
         let (name, uid) = PodId::parse(name_or_id)?;
-        let found = self.api().await?.get(ApiCall::query("inspect", name), ObjectKind::Pods).await?;
+        let found = self
+            .api()
+            .await?
+            .get(ApiCall::query("inspect", name), ObjectKind::Pods)
+            .await?;
         Ok(found.filter(|pod| uid.is_none_or(|uid| pod["metadata"]["uid"] == uid)))
     }
 
@@ -46,7 +50,11 @@ impl KubernetesEngine {
     pub(super) async fn pods(&self, more: &[(&str, String)]) -> Result<Vec<Value>, EngineError> {
         let mut labels = vec![(MANAGED_BY, CASEMATE.to_owned())];
         labels.extend(more.iter().cloned());
-        let list = self.api().await?.list("list", ObjectKind::Pods, &labels).await?;
+        let list = self
+            .api()
+            .await?
+            .list("list", ObjectKind::Pods, &labels)
+            .await?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
@@ -236,9 +244,14 @@ impl KubernetesEngine {
     ///
     /// # Errors
     /// [`EngineError::NodeLost`].
-    pub(super) async fn check_writer(&self, claim: &str) -> Result<Option<WriterRecord>, EngineError> {
+    pub(super) async fn check_writer(
+        &self,
+        claim: &str,
+    ) -> Result<Option<WriterRecord>, EngineError> {
         let api = self.api().await?;
-        let found = api.get(ApiCall::query("inspect volume", claim), ObjectKind::Claims).await?;
+        let found = api
+            .get(ApiCall::query("inspect volume", claim), ObjectKind::Claims)
+            .await?;
         let found = found.ok_or_else(|| EngineError::Missing {
             kind: "volume",
             name: claim.to_owned(),
@@ -269,4 +282,3 @@ impl KubernetesEngine {
         })
     }
 }
-

@@ -2,10 +2,23 @@
 
 /// In thousandths. `None` for what is none, or larger than any that is asked for.
 pub fn parse(text: &str) -> Option<u128> {
-    const BINARY: [(&str, u32); 6] =
-        [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
-    const DECIMAL: [(&str, u32); 7] =
-        [("m", 0), ("k", 6), ("M", 9), ("G", 12), ("T", 15), ("P", 18), ("E", 21)];
+    const BINARY: [(&str, u32); 6] = [
+        ("Ki", 10),
+        ("Mi", 20),
+        ("Gi", 30),
+        ("Ti", 40),
+        ("Pi", 50),
+        ("Ei", 60),
+    ];
+    const DECIMAL: [(&str, u32); 7] = [
+        ("m", 0),
+        ("k", 6),
+        ("M", 9),
+        ("G", 12),
+        ("T", 15),
+        ("P", 18),
+        ("E", 21),
+    ];
     for (suffix, bits) in BINARY {
         if let Some(number) = text.strip_suffix(suffix) {
             return thousandths(number)?.checked_mul(1_u128 << bits);
@@ -51,7 +64,10 @@ mod tests {
             &["2G", "2e9", "2000000000"],
         ] {
             let read: Vec<_> = same.iter().map(|text| parse(text)).collect();
-            assert!(read[0].is_some() && read.iter().all(|one| *one == read[0]), "{same:?}");
+            assert!(
+                read[0].is_some() && read.iter().all(|one| *one == read[0]),
+                "{same:?}"
+            );
         }
         assert_ne!(parse("1k"), parse("1Ki"));
         for wrong in ["", "Mi", "-1", "1.2345", "x", "1e99", "１"] {

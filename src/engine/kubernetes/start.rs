@@ -51,7 +51,11 @@ impl KubernetesEngine {
             "spec": { "schedulingGates": null },
         });
         let call = ApiCall::update("start", &id.name);
-        let stored = self.api().await?.patch(call, ObjectKind::Pods, &patch).await?;
+        let stored = self
+            .api()
+            .await?
+            .patch(call, ObjectKind::Pods, &patch)
+            .await?;
         if let Some(error) = changed(wanted.as_deref(), &stored) {
             self.discard(&id).await;
             return Err(error);
@@ -96,7 +100,11 @@ impl KubernetesEngine {
 
 /// Whether these are one version of an object.
 pub(super) fn is_same(seen: &Value, before: &Value) -> bool {
-    let version = |pod: &Value| pod["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+    let version = |pod: &Value| {
+        pod["metadata"]["resourceVersion"]
+            .as_str()
+            .map(str::to_owned)
+    };
     version(seen) == version(before)
 }
 

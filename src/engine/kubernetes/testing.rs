@@ -3,9 +3,7 @@
 use super::key::Secret;
 use super::pod::{PodFacts, PodMaker};
 use crate::config::KubernetesSettings;
-use crate::engine::{
-    ContainerSpec, EngineKind, Labels, Limits, PreparedImage, RunAs, Workspace,
-};
+use crate::engine::{ContainerSpec, EngineKind, Labels, Limits, PreparedImage, RunAs, Workspace};
 
 pub fn settings() -> KubernetesSettings {
     KubernetesSettings {

@@ -47,7 +47,10 @@ const DEFAULTS: [(&str, DefaultValue); 26] = [
     ("spec.preemptionPolicy", DefaultValue::Any),
     // The names of a registry's secrets: only the kubelet reads them.
     ("spec.imagePullSecrets", DefaultValue::Any),
-    ("spec.securityContext.supplementalGroupsPolicy", DefaultValue::Is("\"Strict\"")),
+    (
+        "spec.securityContext.supplementalGroupsPolicy",
+        DefaultValue::Is("\"Strict\""),
+    ),
     // Memory and CPU of the runtime itself, by the runtime class.
     ("spec.overhead", DefaultValue::Any),
     ("spec.hostNetwork", DefaultValue::Is("false")),
@@ -77,7 +80,10 @@ const HARMLESS_ANNOTATIONS: [&str; 9] = [
 ];
 
 /// Labels that the API server copies from the node. Others may open a network policy.
-const HARMLESS_LABELS: [&str; 2] = ["topology.kubernetes.io/", "failure-domain.beta.kubernetes.io/"];
+const HARMLESS_LABELS: [&str; 2] = [
+    "topology.kubernetes.io/",
+    "failure-domain.beta.kubernetes.io/",
+];
 
 /// All differences, by field.
 pub fn compare(wanted: &Value, stored: &Value) -> Vec<Difference> {
@@ -128,12 +134,18 @@ impl Comparison {
             return self.differ(path, &list(wanted), &list(stored));
         };
         let find = |list: &[Value], wanted: &String| {
-            let mut found = list.iter().filter(|value| name(value).as_ref() == Some(wanted));
+            let mut found = list
+                .iter()
+                .filter(|value| name(value).as_ref() == Some(wanted));
             found.next().cloned().unwrap_or(Value::Null)
         };
         let before = self.differences.len();
         for one in own.union(&theirs) {
-            self.value(&format!("{path}.{one}"), &find(wanted, one), &find(stored, one));
+            self.value(
+                &format!("{path}.{one}"),
+                &find(wanted, one),
+                &find(stored, one),
+            );
         }
         if self.differences.len() == before {
             // The same names, and one of them twice.
@@ -154,7 +166,9 @@ impl Comparison {
 
 /// The name of an entry in a list, or its number.
 fn entry(number: usize, stored: &Value) -> String {
-    stored["name"].as_str().map_or_else(|| number.to_string(), str::to_owned)
+    stored["name"]
+        .as_str()
+        .map_or_else(|| number.to_string(), str::to_owned)
 }
 
 /// Whether this stands for what was wanted, or may stand where nothing was.
@@ -236,7 +250,11 @@ fn kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
     if is_bound || is_size {
         // A limit that is gone, or one of something else.
         let is_changed = !wanted.is_null() && !stored.is_null();
-        return if is_changed { DifferenceKind::Limit } else { DifferenceKind::Hardening };
+        return if is_changed {
+            DifferenceKind::Limit
+        } else {
+            DifferenceKind::Hardening
+        };
     }
     let command = format!("spec.containers.{CONTAINER}.command");
     if path == command || path.starts_with(&format!("{command}.")) {
@@ -261,8 +279,13 @@ fn kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
 fn command_kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
     const WEAKER: [&str; 4] = ["--bridge-key-sha256=", "--unreachable=", "--rlimit=", "/"];
     let all = |value: &Value| -> Vec<String> {
-        let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-        list.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect()
+        let list = value
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![value.clone()]);
+        list.iter()
+            .map(|one| one.as_str().unwrap_or_default().to_owned())
+            .collect()
     };
     let (wanted, stored) = (all(wanted), all(stored));
     let is_program = path.ends_with(".command.0") || path.ends_with(".command.1");

@@ -32,7 +32,10 @@ impl KubernetesEngine {
         size: Option<u64>,
     ) -> Result<VolumeSummary, EngineError> {
         let mut all = labels.to_map();
-        all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        all.extend(
+            more.iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone())),
+        );
         let size = size.unwrap_or(DEFAULT_SIZE).to_string();
         let mut claim = json!({
             "apiVersion": "v1",
@@ -59,12 +62,18 @@ impl KubernetesEngine {
     async fn make(&self, kind: ObjectKind, name: &str, new: &Value) -> Result<Value, EngineError> {
         let api = self.api().await?;
         for _ in 0..REMOVED_ATTEMPTS {
-            match api.create(ApiCall::update("create volume", name), kind, new).await {
+            match api
+                .create(ApiCall::update("create volume", name), kind, new)
+                .await
+            {
                 Err(error) if error.status() == Some(409) => {}
                 made => return made,
             }
             // `None`: it was removed in between.
-            if let Some(found) = api.get(ApiCall::query("inspect volume", name), kind).await? {
+            if let Some(found) = api
+                .get(ApiCall::query("inspect volume", name), kind)
+                .await?
+            {
                 return Ok(found);
             }
         }
@@ -206,7 +215,10 @@ impl KubernetesEngine {
         Ok(rows)
     }
 
-    async fn volumes(&self, selectors: &[(&str, String)]) -> Result<Vec<VolumeSummary>, EngineError> {
+    async fn volumes(
+        &self,
+        selectors: &[(&str, String)],
+    ) -> Result<Vec<VolumeSummary>, EngineError> {
         let api = self.api().await?;
         let mut labels = vec![(super::names::MANAGED_BY, super::names::CASEMATE.to_owned())];
         labels.extend(selectors.iter().cloned());

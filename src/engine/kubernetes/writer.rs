@@ -49,7 +49,8 @@ impl WriterRecord {
 
     /// The text of the annotation.
     pub fn text(&self) -> String {
-        json!({ "pod": self.pod, "uid": self.uid, "node": self.node, "boot": self.boot }).to_string()
+        json!({ "pod": self.pod, "uid": self.uid, "node": self.node, "boot": self.boot })
+            .to_string()
     }
 }
 
@@ -94,9 +95,8 @@ pub fn has_ended(
     pod: Option<&Value>,
     node: Option<&NodeFacts>,
 ) -> Result<(), &'static str> {
-    let is_safe = |node: &NodeFacts| {
-        node.is_out_of_service || node.has_booted_since(before.boot.as_deref())
-    };
+    let is_safe =
+        |node: &NodeFacts| node.is_out_of_service || node.has_booted_since(before.boot.as_deref());
     if node.is_some_and(is_safe) {
         return Ok(());
     }
@@ -127,7 +127,11 @@ mod tests {
     }
 
     fn node(is_ready: bool, boot: &str, is_out_of_service: bool) -> NodeFacts {
-        NodeFacts { is_ready, boot: boot.to_owned(), is_out_of_service }
+        NodeFacts {
+            is_ready,
+            boot: boot.to_owned(),
+            is_out_of_service,
+        }
     }
 
     fn pod(phase: &str, state: Value) -> Value {
@@ -171,7 +175,10 @@ mod tests {
 
     #[test]
     fn without_a_known_boot_no_boot_frees_a_workspace() {
-        let before = WriterRecord { boot: None, ..writer() };
+        let before = WriterRecord {
+            boot: None,
+            ..writer()
+        };
         assert!(has_ended(&before, None, Some(&node(true, "b2", false))).is_err());
         assert!(has_ended(&writer(), None, Some(&node(true, "", false))).is_err());
     }

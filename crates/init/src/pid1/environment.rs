@@ -43,10 +43,15 @@ mod tests {
     use super::*;
 
     fn of(changes: &EnvironmentChanges, image: &[(&str, &str)]) -> Vec<String> {
-        let image = image.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let image = image
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let changed = changes.apply(image.collect());
-        changed.iter().map(|(name, value)| format!("{}={}", text(name), text(value))).collect()
+        changed
+            .iter()
+            .map(|(name, value)| format!("{}={}", text(name), text(value)))
+            .collect()
     }
 
     #[test]
@@ -56,9 +61,19 @@ mod tests {
             unless_set: vec![("LANG".into(), "C.UTF-8".into())],
             path_first: Some("/home/bin".into()),
         };
-        let image = [("PATH", "/go/bin:/bin"), ("LANG", "de"), ("KUBERNETES_PORT", "tcp://a")];
-        assert_eq!(of(&changes, &image), ["LANG=de", "PATH=/home/bin:/go/bin:/bin"]);
-        let wanted = ["LANG=C.UTF-8".to_owned(), format!("PATH=/home/bin:{DEFAULT_PATH}")];
+        let image = [
+            ("PATH", "/go/bin:/bin"),
+            ("LANG", "de"),
+            ("KUBERNETES_PORT", "tcp://a"),
+        ];
+        assert_eq!(
+            of(&changes, &image),
+            ["LANG=de", "PATH=/home/bin:/go/bin:/bin"]
+        );
+        let wanted = [
+            "LANG=C.UTF-8".to_owned(),
+            format!("PATH=/home/bin:{DEFAULT_PATH}"),
+        ];
         for image in [&[][..], &[("PATH", "")]] {
             assert_eq!(of(&changes, image), wanted);
         }

@@ -178,7 +178,11 @@ mod tests {
         assert_eq!((options.rlimits.len(), options.unreachable.len()), (1, 2));
         let node = ("NODE_OPTIONS".to_owned(), "--require=/a".to_owned());
         assert_eq!(options.environment.unless_set, [node]);
-        for wrong in ["--rlimit=core", "--unreachable=host:1", "--env-unless-set=A"] {
+        for wrong in [
+            "--rlimit=core",
+            "--unreachable=host:1",
+            "--env-unless-set=A",
+        ] {
             assert!(parse(&[&all[..], &[wrong]].concat()).is_err(), "{wrong}");
         }
     }

@@ -44,7 +44,10 @@ impl ResourceLimit {
 pub fn set(limits: &[ResourceLimit], confinement: &Confinement) -> io::Result<()> {
     for limit in limits.iter().filter(|limit| !limit.is_there(confinement)) {
         let both = Some(limit.limit);
-        let value = Rlimit { current: both, maximum: both };
+        let value = Rlimit {
+            current: both,
+            maximum: both,
+        };
         setrlimit(limit.resource, value).map_err(|error| {
             io::Error::other(format!("{:?} {}: {error}", limit.resource, limit.limit))
         })?;
@@ -64,7 +67,10 @@ mod tests {
         for wrong in ["", "nproc", "nproc:", "nproc:-1", "stack:1", "core:x"] {
             assert_eq!(ResourceLimit::parse(wrong), None, "{wrong}");
         }
-        let with = |pids| Confinement { pids, ..Confinement::default() };
+        let with = |pids| Confinement {
+            pids,
+            ..Confinement::default()
+        };
         let processes = limit("nproc:256");
         assert!(processes.is_there(&with(Some(256))));
         assert!(!processes.is_there(&with(Some(257))) && !processes.is_there(&with(None)));

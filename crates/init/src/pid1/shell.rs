@@ -228,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_given_variable_replaces_the_containers() {
-        let order = Shell::find(&EnvironmentChanges::default()).order(&request(b"")).expect("order");
+        let order = Shell::find(&EnvironmentChanges::default())
+            .order(&request(b""))
+            .expect("order");
         let paths: Vec<_> = order
             .env
             .iter()
