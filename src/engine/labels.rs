@@ -18,7 +18,7 @@ pub const WORKSPACE: &str = "io.casemate.workspace";
 pub const GROUP: &str = "io.casemate.group";
 /// `persistent`, `bind` or `ephemeral`; or [`HELPER_MODE`] or [`OWNER_MODE`].
 pub const MODE: &str = "io.casemate.mode";
-/// The hash of the container's specification: see [`super::ContainerSpec::hash`].
+/// The hash of the container's specification. The house makes it, of all that matters there.
 pub const SPEC: &str = "io.casemate.spec";
 /// Version of the server that made it.
 pub const VERSION: &str = "io.casemate.version";
