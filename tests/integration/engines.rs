@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Directory, Instance, TestServer, WithoutMemoryLimit, docker, host};
+use crate::harness::{Directory, Instance, TestServer, WithoutMemoryLimit, docker, host, not_run};
 
 /// The tests of a rootless Engine on cgroup v1 meet a real one.
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn without_limits_no_sandbox_runs_and_nothing_is_made() {
 async fn where_ids_are_mapped_a_sandboxs_user_is_nobody_of_the_host() {
     let has_sandboxes = docker::output(&["info", "--format", "{{.MemoryLimit}}"]) == "true";
     if !docker::maps_ids() || !has_sandboxes {
-        return;
+        return not_run("the Engine maps no ids, or runs no sandbox");
     }
     let server = TestServer::new().start().await;
     let result = server.shell("id -u").await;
@@ -71,7 +71,7 @@ async fn where_ids_are_mapped_bind_mode_says_why_it_does_not_work_and_doctor_too
     let why = match ["userns", "rootless"].map(docker::has_security_option) {
         [true, _] => "this one maps users into a namespace",
         [_, true] => "this one is rootless",
-        _ => return,
+        _ => return not_run("the Engine maps no ids"),
     };
     let (instance, directory) = (Instance::new(), Directory::new(1000));
     let bound = TestServer::on(&instance)

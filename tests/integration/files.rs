@@ -93,7 +93,7 @@ async fn a_write_is_atomic_and_keeps_the_permissions() {
     );
 
     // A reader sees the old content or the new, never a mix or nothing.
-    let reader = server.shell_within(
+    let reader = server.shell_that_ends(
         "for i in $(seq 400); do c=$(sort -u big 2>&1 | wc -l); [ $c = 1 ] || echo mix $c; done",
         60,
     );

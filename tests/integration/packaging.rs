@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use clap::CommandFactory as _;
 use serde_json::Value;
 
-use crate::harness::Directory;
+use crate::harness::{Directory, not_run_but_in_ci};
 
 const CASEMATE: &str = env!("CARGO_BIN_EXE_casemate");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -31,15 +31,6 @@ fn text(path: &str) -> String {
 
 fn json(path: &str) -> Value {
     serde_json::from_str(&text(path)).expect(path)
-}
-
-/// Says why a test does not run. Fails in CI, where `scripts/setup-tests` has installed what it needs.
-#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
-pub fn not_run_but_in_ci(why: &str) {
-    #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
-    let in_ci = std::env::var_os("CI").is_some();
-    assert!(!in_ci, "in CI it runs: {why}");
-    eprintln!("NOT RUN: {why}");
 }
 
 /// The output of a command, which must succeed. `None` if the command is not installed.

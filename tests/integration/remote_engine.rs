@@ -6,10 +6,9 @@ mod disk;
 mod paths;
 mod work;
 
-use crate::harness::docker;
+use crate::harness::{docker, not_run};
 
 /// Whether the Engine of these tests is not this machine's own.
-#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 fn is_remote() -> bool {
     let there = docker::output(&["info", "--format", "{{.Name}} {{.KernelVersion}}"]);
     let here = ["hostname", "osrelease"].map(|name| {
@@ -18,7 +17,7 @@ fn is_remote() -> bool {
     });
     let remote = there != here.join(" ");
     if !remote {
-        eprintln!("not run: the Engine is on this machine");
+        not_run("the Engine is on this machine");
     }
     remote
 }

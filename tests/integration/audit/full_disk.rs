@@ -9,14 +9,13 @@ use casemate::meter::Meter;
 use serde_json::json;
 
 use super::{audited, calls, files, lines, verify};
-use crate::harness::{Directory, Instance};
+use crate::harness::{Directory, Instance, not_run};
 
 /// A file system of 256 KiB at the directory.
 struct Mounted<'a>(&'a Directory);
 
 impl<'a> Mounted<'a> {
     /// `None` if this machine cannot mount it.
-    #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
     fn new(directory: &'a Directory) -> Option<Self> {
         let mount = Command::new("mount")
             .args([
@@ -32,7 +31,7 @@ impl<'a> Mounted<'a> {
         if mount.status.success() {
             return Some(Self(directory));
         }
-        eprintln!("skipped: {}", String::from_utf8_lossy(&mount.stderr).trim());
+        not_run(String::from_utf8_lossy(&mount.stderr).trim());
         None
     }
 

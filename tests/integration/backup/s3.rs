@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{CALL_TIMEOUT, exec, text};
-use crate::harness::{Directory, Instance, eventually};
+use crate::harness::{Directory, Instance, eventually, not_run_but_in_ci};
 
 /// A server that answers, with the bucket `backups`. Dropping it ends it.
 struct Moto {
@@ -23,14 +23,10 @@ struct Moto {
 
 impl Moto {
     /// `None` if it is not installed. In CI that panics.
-    #[expect(clippy::print_stderr, reason = "a test that does not run says why")]
     async fn start() -> Option<Self> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
         if !program.exists() {
-            #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
-            let in_ci = std::env::var_os("CI").is_some();
-            assert!(!in_ci, "no moto: scripts/setup-tests says why");
-            eprintln!("NOT RUN: no moto; scripts/setup-tests gets it, or says why not");
+            not_run_but_in_ci("no moto; scripts/setup-tests gets it, or says why not");
             return None;
         }
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");

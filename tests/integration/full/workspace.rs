@@ -1,7 +1,7 @@
 //! A workspace with a size limit: its user cannot fill the space of others.
 
 use super::{fill, is_freed, nothing_is_written, server, the_rest_works};
-use crate::harness::{Disk, Engine, Instance, Server};
+use crate::harness::{Disk, Engine, Instance, Server, not_run};
 
 /// Of every volume here.
 const MIB: u64 = 64;
@@ -34,8 +34,9 @@ async fn where_the_engine_has_project_quotas_a_volume_has_the_size_that_is_set()
     let engine = match Engine::on(Disk::WithQuotas).await {
         Ok(engine) => engine,
         Err(why) => {
-            eprintln!("not run: it needs xfsprogs and a kernel with CONFIG_XFS_QUOTA: {why}");
-            return;
+            return not_run(&format!(
+                "it needs xfsprogs and a kernel with CONFIG_XFS_QUOTA: {why}"
+            ));
         }
     };
     let instance = Instance::new();

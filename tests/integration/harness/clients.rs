@@ -70,7 +70,6 @@ fn top() -> &'static Path {
 }
 
 /// The directory where the script installed them, or wrote why it could not.
-#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 pub fn installed(name: &str) -> Option<PathBuf> {
     let directory = top().join("target/clients").join(name);
     if directory.join(".stamp").exists() {
@@ -78,7 +77,7 @@ pub fn installed(name: &str) -> Option<PathBuf> {
     }
     let why = std::fs::read_to_string(directory.join(".missing"));
     let why = why.expect("run scripts/setup-clients first: it installs the clients of this test");
-    eprintln!("NOT RUN: {}", why.trim_end());
+    super::not_run(why.trim_end());
     None
 }
 

@@ -213,6 +213,12 @@ impl Server {
         self.call("shell_exec", arguments).await
     }
 
+    /// Runs a command that must end within so many seconds, as [`allowed`](super::allowed).
+    pub async fn shell_that_ends(&self, command: &str, seconds: u32) -> CallResult {
+        self.shell_within(command, seconds * super::slowness())
+            .await
+    }
+
     /// Writes a file.
     pub async fn write(&self, path: &str, content: &str) -> CallResult {
         self.call("write_file", json!({ "path": path, "content": content }))

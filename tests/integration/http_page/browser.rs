@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use super::tokens_file;
-use crate::harness::{Directory, HttpServer, TestServer, eventually};
+use crate::harness::{Directory, HttpServer, TestServer, eventually, not_run_but_in_ci};
 use crate::http_auth::oidc_issuer::{Issuer, at};
 
 /// How long a scenario may take; the longest has 1,005 uploads, and takes some 60 s.
@@ -26,17 +26,13 @@ const GONE: Duration = Duration::from_secs(10);
 static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Where `scripts/setup-tests` puts the driver's packages and the name of the browser.
-#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 pub fn tools() -> Option<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/page");
     // Written last, when all is there.
     if tools.join("browser").is_file() {
         return Some(tools);
     }
-    #[expect(clippy::disallowed_methods, reason = "no setting: where the tests run")]
-    let in_ci = std::env::var_os("CI").is_some();
-    assert!(!in_ci, "no browser: scripts/setup-tests says why");
-    eprintln!("NOT RUN: no browser; scripts/setup-tests gets one, or says why not");
+    not_run_but_in_ci("no browser; scripts/setup-tests gets one, or says why not");
     None
 }
 

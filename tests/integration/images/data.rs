@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use super::work::output;
-use crate::harness::TestServer;
 use crate::harness::docker::lines;
-use crate::packaging::not_run_but_in_ci;
+use crate::harness::{TestServer, not_run_but_in_ci};
 
 /// What `make image-data` makes.
 const DATA_IMAGE: &str = "casemate-data:latest";

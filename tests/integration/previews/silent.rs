@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::streams::{echoes, websocket};
 use super::*;
+use crate::harness::not_run;
 
 /// Longer than every bound on silence that the server has for a connection: 30 s for the next
 /// request, 60 s for an unanswered probe.
@@ -45,11 +46,6 @@ async fn open_connections(server: &HttpServer) -> String {
     line.expect("the metric").to_owned()
 }
 
-#[expect(clippy::print_stderr, reason = "a part that does not run says why")]
-fn say_that_none_vanishes() {
-    eprintln!("NOT RUN: a browser that vanishes, which needs CAP_NET_ADMIN");
-}
-
 #[tokio::test]
 async fn a_silent_websocket_lives_and_one_whose_browser_vanished_is_released() {
     let deployment = Deployment::new();
@@ -80,7 +76,7 @@ async fn a_silent_websocket_lives_and_one_whose_browser_vanished_is_released() {
     let mut output = BufReader::new(output);
     output.read_line(&mut said).await.expect("a line");
     if said.starts_with("no permission") {
-        say_that_none_vanishes();
+        not_run("a browser that vanishes, which needs CAP_NET_ADMIN");
     } else {
         assert!(said.starts_with("HTTP/1.1 101"), "{said}");
         assert_eq!(open_connections(&server).await, "2");

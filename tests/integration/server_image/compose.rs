@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{CASEMATE, NOBODY, image, stdio, top};
-use crate::harness::{Directory, Instance, eventually, host};
+use crate::harness::{Directory, Instance, eventually, host, not_run_but_in_ci};
 
 /// How long the server may take until it answers.
 const UP: Duration = Duration::from_secs(30);
@@ -143,7 +143,7 @@ fn free_port() -> u16 {
 #[tokio::test]
 async fn compose_serves_over_http_to_whoever_has_a_token() {
     if compose().is_none() {
-        return crate::packaging::not_run_but_in_ci("there is no docker compose");
+        return not_run_but_in_ci("there is no docker compose");
     }
     let (image, instance) = (image(), Instance::new());
     let (directory, token) = project(&instance);

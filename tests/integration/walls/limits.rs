@@ -1,7 +1,7 @@
 //! Memory with another limit than the sandbox's: by user, or one pool of the host.
 
 use super::{attack, run};
-use crate::harness::{TestServer, docker};
+use crate::harness::{TestServer, docker, not_run};
 
 /// Descriptors in flight, pages of pipes and message queues are counted by uid; the attack stops
 /// at the kernel's limit and holds less than the sandbox's own.
@@ -132,8 +132,7 @@ for name, _, step in ways:
 print(json.dumps(found))
 "#;
     if docker::output(&["info", "--format", "{{.CgroupVersion}}"]) != "2" {
-        eprintln!("not run: the Engine uses cgroup v1");
-        return;
+        return not_run("the Engine uses cgroup v1");
     }
     let server = TestServer::new().start().await;
     let found = attack(&server, &format!("{SOCKETS}{SCRIPT}")).await;

@@ -93,7 +93,7 @@ async fn ordinary_programs_feel_no_filter() {
     let server = TestServer::new().start().await;
     let mut failed = Vec::new();
     for (name, command) in PROGRAMS {
-        let result = server.shell_within(command, 40).await;
+        let result = server.shell_that_ends(command, 40).await;
         if result.outcome() != "exited" || result.exit_code() != 0 {
             failed.push(format!("{name}: {}", result.0));
         }

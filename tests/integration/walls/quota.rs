@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{PRELUDE, attack};
-use crate::harness::{Server, TOOLS_IMAGE, TestServer, docker};
+use crate::harness::{Server, TOOLS_IMAGE, TestServer, docker, not_run};
 
 #[tokio::test]
 async fn no_call_changes_the_project_of_a_file() {
@@ -119,12 +119,11 @@ fn unfiltered(server: &Server, script: &str) -> Value {
 }
 
 /// The size that the Engine limits the server's volume to.
-#[expect(clippy::print_stderr, reason = "a test that does not run says why")]
 fn size_of_volume(server: &Server) -> Option<Value> {
     let volume = docker::inspect("volume", &server.instance.volumes()[0]);
     let size = &volume["Options"]["size"];
     if size.is_null() {
-        eprintln!("not run: the Engine cannot limit the size of volumes");
+        not_run("the Engine cannot limit the size of volumes");
         return None;
     }
     Some(size.clone())
