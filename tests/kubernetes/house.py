@@ -354,6 +354,12 @@ def what_the_cluster_cannot_give_is_said_in_its_own_words():
     with Server("unprepared", image="casemate-tools:latest") as server:
         said = server.failure("true")
         assert "casemate-init is not in it" in said, said
+    with Server("groupless", kubernetes_storage_class="shared-without-fsgroup") as server:
+        said = server.failure("true")
+        assert "does not follow fsGroup" in said, said
+    with Server("short-lived", mode="ephemeral") as server:
+        said = server.failure("true")
+        assert "mode ephemeral is not there on Kubernetes yet" in said, said
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "0"}}}
     apply(quota)
     eventually("the quota is counted", lambda: "hard" in objects("resourcequotas")[0].get("status", {}))
@@ -366,7 +372,7 @@ def what_the_cluster_cannot_give_is_said_in_its_own_words():
     # A server that ends does not wait for the end of a Pod: the next one that counts frees it.
     with Server("sweeper") as server:
         server.shell("true")
-        for user in ("large", "imageless", "unprepared", "overquota"):
+        for user in ("large", "imageless", "unprepared", "groupless", "overquota"):
             eventually("nothing is left", lambda user=user: not pods_of(user))
 
 
