@@ -161,7 +161,7 @@ impl KubernetesEngine {
     /// An operator says that nothing writes to the workspace any more. Its Pod goes, wherever it is.
     ///
     /// # Errors
-    /// Those of every call.
+    /// [`EngineError::InUse`] while its Pod is on a node that is ready.
     pub async fn release(&self, claim: &str) -> Result<(), EngineError> {
         let found = self.api().await?;
         let found = found
@@ -169,9 +169,20 @@ impl KubernetesEngine {
             .await?;
         let writer = found.as_ref().and_then(WriterRecord::of);
         for pod in self.pods(&[]).await? {
-            if claims(&pod).iter().any(|name| name == claim) {
-                self.free(&pod).await?;
+            if !claims(&pod).iter().any(|name| name == claim) {
+                continue;
             }
+            // Its kubelet ends it in order, when it is removed.
+            let has_ended = matches!(PodPhase::of(&pod), PodPhase::Ended(_));
+            let node = self
+                .node(pod["spec"]["nodeName"].as_str().unwrap_or_default())
+                .await?;
+            if !has_ended && node.is_some_and(|node| node.is_ready) {
+                return Err(EngineError::InUse {
+                    name: claim.to_owned(),
+                });
+            }
+            self.free(&pod).await?;
         }
         match writer {
             Some(writer) => self.clear_writer(claim, &writer.uid).await,
