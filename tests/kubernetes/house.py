@@ -240,9 +240,10 @@ def two_users_run_commands_and_see_only_their_own_files():
         for _ in range(20):
             ada.shell("true")
         print(f"   a warm call: {(time.monotonic() - begun) * 50:.1f} ms")
-    claims = objects("persistentvolumeclaims")
-    for claim in claims:
-        writer = json.loads(claim["metadata"]["annotations"]["io.casemate.writer"])
+    claims = [claim["metadata"]["annotations"] for claim in objects("persistentvolumeclaims")]
+    claims = {claim["io.casemate.user"]: claim for claim in claims}
+    for user in ("ada", "bob/b"):
+        writer = json.loads(claims[user]["io.casemate.writer"])
         assert writer["uid"] and writer["node"] and writer["boot"], writer
 
 
