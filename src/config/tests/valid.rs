@@ -53,7 +53,7 @@ fn nothing_given_is_the_documented_configuration() {
             namespace: None,
             storage_class: None,
             runtime_class: None,
-            node_selector: BTreeMap::new(),
+            node_selector: std::collections::BTreeMap::new(),
             tolerations: Vec::new(),
             requests: 25,
             image_pull_secrets: Vec::new(),
