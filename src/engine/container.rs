@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::labels::{HELPER_MODE, MODE, OWNER_MODE, USER};
 
-/// The state of a container, in the Engine's words.
+/// The state of a container, in Docker's words. The aliases are Podman's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Exists, and was never started.
+    #[serde(alias = "configured", alias = "initialized")]
     Created,
     /// Runs.
     Running,
@@ -20,8 +21,10 @@ pub enum State {
     /// Between two runs.
     Restarting,
     /// Is being removed; its name is not free yet.
+    #[serde(alias = "stopping")]
     Removing,
     /// Ended.
+    #[serde(alias = "stopped")]
     Exited,
     /// Ended, but could not be removed completely.
     Dead,

@@ -18,6 +18,10 @@ pub(super) const MAX_FILE: usize = 1 << 20;
 /// /etc/gitconfig: git trusts a workspace of another owner.
 const GIT_SAFE: &str = "[safe]\n\tdirectory = *\n";
 
+/// /etc/resolv.conf, as the Engine's `dns` and `dns_search` make it. Podman leaves the image's where
+/// there is no network.
+const RESOLVER: &str = "nameserver 127.0.0.1\nsearch .\n";
+
 /// The directory in memory that every sandbox may write to.
 const TMP: &str = "/tmp";
 
@@ -87,6 +91,7 @@ pub(super) fn layer(
         append(&mut tar, header, path, content)
     };
     file(node::NETIF_PATH, 0o644, node::NETIF.as_bytes())?;
+    file("etc/resolv.conf", 0o644, RESOLVER.as_bytes())?;
     if let Some(passwd) = merged_passwd(accounts.passwd.as_deref(), uids) {
         file("etc/passwd", 0o644, &passwd)?;
     }

@@ -85,7 +85,8 @@ fn the_layer_has_the_init_the_workspace_and_the_merged_files() {
     let own = "casemate:x:1000:\ncasemate-0:x:70000:\ncasemate-1:x:70001:\n";
     assert_eq!(entries["etc/group"], (0o644, 0, format!("{GROUP}{own}")));
     assert_eq!(entries["etc/gitconfig"], (0o644, 0, GIT_SAFE.to_owned()));
-    assert_eq!(entries.len(), 8);
+    assert_eq!(entries["etc/resolv.conf"], (0o644, 0, RESOLVER.to_owned()));
+    assert_eq!(entries.len(), 9);
 }
 
 #[test]

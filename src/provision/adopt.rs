@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::connect::connect_to;
+use super::connect::{open, verify};
 use super::error::SandboxError;
 use super::running::{Running, watch_removal};
 use super::status::Notice;
 use crate::channel::ChannelError;
-use crate::engine::{Container, ContainerSpec, Difference, DifferenceKind, Engine, labels};
+use crate::engine::{
+    Container, ContainerSpec, Difference, DifferenceKind, Engine, EngineError, labels,
+};
 
 /// What to do with a container that was found running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +69,8 @@ pub async fn adopt(
     found: &Container,
     spec: &ContainerSpec,
 ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
-    let differences = engine.differences(spec, found);
-    let mine = Builder::of(&spec.labels.to_map());
-    let decision = decide(&differences, mine, Builder::of(&found.labels));
     let removal = watch_removal(engine, &found.id);
-    let channel = match connect_to(engine, &found.id).await {
+    let channel = match open(engine, &found.id).await {
         Err(error) if error.has_retired() => {
             let error = &error as &dyn std::error::Error;
             warn!(
@@ -81,6 +80,16 @@ pub async fn adopt(
             return Ok(None);
         }
         connected => connected?,
+    };
+    let unreal = match verify(engine, &found.id, &channel).await {
+        Err(EngineError::Unreal { protections, .. }) => Some(protections),
+        verified => verified.map(|()| None)?,
+    };
+    let differences = engine.differences(spec, found);
+    let mine = Builder::of(&spec.labels.to_map());
+    let decision = match &unreal {
+        Some(_) => Adoption::Never,
+        None => decide(&differences, mine, Builder::of(&found.labels)),
     };
     let is_same_group = spec.labels.is_same_group(&found.labels);
     if decision != Adoption::Use || !is_same_group {
@@ -98,7 +107,8 @@ pub async fn adopt(
     }
     let notice = match decision {
         Adoption::Never => {
-            let fields: Vec<_> = differences.iter().map(|d| d.field.as_str()).collect();
+            let fields = differences.iter().map(|d| d.field.as_str());
+            let fields: Vec<_> = fields.chain(unreal.as_deref()).collect();
             return Err(SandboxError::Weaker {
                 fields: fields.join(", "),
             });

@@ -13,8 +13,9 @@ use tracing::debug;
 use crate::config::ImageRef;
 use crate::engine::{Engine, ImageDescription};
 
-/// How long a list of tools waits for the Engine. It answers in milliseconds, from its memory.
-const LOOKUP_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a list of tools waits for the Engine. Docker answers in milliseconds, from its memory;
+/// Podman's first answers take 0.2 s, and more on a busy machine.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long an answer is used: an image may get another content under the same name.
 const KNOWN_TTL: Duration = Duration::from_secs(60);

@@ -298,6 +298,7 @@ impl Owner {
         let Some(running) = self.running.take() else {
             return;
         };
+        debug!(container = &*running.container, "container retired");
         self.egress.stop();
         self.provisioner.context.capacity.left(&running.container);
         if let Err(error) = running.channel.retire_at_once().await {

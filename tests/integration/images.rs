@@ -33,8 +33,10 @@ async fn a_prepared_image_is_made_once_however_many_servers_want_it() {
     assert_eq!(image.prepared(), prepared);
     for server in [&first, &second] {
         let container = docker::inspect("container", &server.instance.container());
-        // By id: a tag can move.
-        assert_eq!(container["Config"]["Image"], prepared[0].as_str());
+        // By id: a tag can move. Podman stores the id, and shows a name of the image here.
+        if !docker::is_podman() {
+            assert_eq!(container["Config"]["Image"], prepared[0].as_str());
+        }
         assert_eq!(container["Image"], prepared[0].as_str());
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use casemate::config::Mode;
 use serde_json::json;
 
-use crate::harness::{Directory, Instance, Server, TOOLS_IMAGE, TestServer, docker, eventually};
+use crate::harness::{
+    Directory, EndLog, Instance, Server, TOOLS_IMAGE, TestServer, docker, eventually,
+};
 
 /// Modes: not enterable, not readable, and neither.
 const LOCKED: [&str; 3] = ["0", "0600", "0300"];
@@ -56,18 +58,25 @@ async fn everything_works(server: &Server, mode: &str) {
     assert!(!write.is_error(), "{what}: {}", write.text());
 }
 
-async fn in_every_place(server: &Server) {
+async fn in_every_place(server: TestServer) {
+    let (ends, server) = EndLog::of(server);
+    let server = server.start().await;
+    let end = async || {
+        let ended = server.instance.containers();
+        end(&server.instance).await;
+        ends.until_known(&ended).await;
+    };
     let filled = server.shell("echo kept > kept; mkdir -p sub").await;
     assert_eq!(filled.exit_code(), 0, "{}", filled.0);
     for mode in LOCKED {
-        everything_works(server, mode).await;
+        everything_works(&server, mode).await;
         // The first call that a new container gets, of either kind.
-        lock(server, mode).await;
-        end(&server.instance).await;
+        lock(&server, mode).await;
+        end().await;
         let list = server.list(".").await;
         assert!(list.text().contains("kept"), "{mode}: {}", list.text());
-        lock(server, mode).await;
-        end(&server.instance).await;
+        lock(&server, mode).await;
+        end().await;
         let shell = server.shell("cat kept; stat -c %A .").await;
         assert!(
             shell.stdout().starts_with("kept\ndrwx"),
@@ -79,13 +88,12 @@ async fn in_every_place(server: &Server) {
 
 #[tokio::test]
 async fn a_locked_top_directory_of_a_volume_is_unlocked() {
-    in_every_place(&TestServer::new().start().await).await;
+    in_every_place(TestServer::new()).await;
 }
 
 #[tokio::test]
 async fn a_locked_top_directory_in_ephemeral_mode_is_unlocked() {
-    let server = TestServer::new().mode(Mode::Ephemeral).start().await;
-    in_every_place(&server).await;
+    in_every_place(TestServer::new().mode(Mode::Ephemeral)).await;
 }
 
 #[tokio::test]
@@ -94,7 +102,7 @@ async fn a_locked_top_directory_in_bind_mode_is_unlocked() {
     let server = TestServer::new()
         .mode(Mode::Bind)
         .env("CASEMATE_BIND_DIR", directory.text());
-    in_every_place(&server.start().await).await;
+    in_every_place(server).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! What is Podman's alone, and limits on any Engine: they are real, or there is no sandbox. What Podman does
 //! otherwise in a test of another module is asserted there; `docs/engines.md` has the table.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::harness::{Instance, TestServer, docker};
+use crate::harness::{Instance, TestServer, docker, eventually};
+
+/// How long a container may take to be replaced.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Whether the Engine can give no limits: a rootless Podman on cgroup version 1.
 fn is_without_limits() -> bool {
@@ -42,7 +47,7 @@ async fn limits_are_real_or_every_sandbox_is_refused_by_name() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(cgroups["level"], "error", "{report}");
-    let fix = cgroups["fix"].as_str().expect("a fix");
+    let fix = cgroups["mend"].as_str().expect("a fix");
     assert!(fix.contains("cgroup v2"), "{fix}");
 }
 
@@ -69,4 +74,24 @@ async fn an_image_of_podmans_own_machine_is_found_by_its_short_name() {
     let result = server.shell("echo found").await;
     assert_eq!(result.stdout(), "found\n", "{}", result.0);
     assert!(server.end().await.success());
+}
+
+/// PID 1 reports what it had at its start. Where Podman says something else later, its word is not true.
+#[tokio::test]
+async fn a_sandbox_that_is_not_as_podman_says_makes_room_for_another() {
+    if !docker::is_podman() || is_without_limits() {
+        // Docker's word is true.
+        return;
+    }
+    let server = TestServer::new().start().await;
+    server.shell("true").await;
+    let container = server.instance.container();
+    docker::output(&["update", "--pids-limit", "100", &container]);
+    let processes = docker::top(&container).into_iter();
+    let bridges = processes.filter(|(_, args)| args.ends_with("casemate-init bridge"));
+    docker::kill_on_host(&bridges.map(|(pid, _)| pid).collect::<Vec<_>>());
+
+    let answers = async || !server.list(".").await.is_error();
+    eventually("another container", SOON, answers).await;
+    assert_ne!(server.instance.container(), container);
 }

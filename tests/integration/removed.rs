@@ -9,7 +9,7 @@ use casemate::config::Mode;
 use serde_json::json;
 
 use crate::harness::{
-    CallResult, Directory, Instance, Pending, Server, TestServer, docker, eventually,
+    CallResult, Directory, EndLog, Instance, Pending, Server, TestServer, docker, eventually,
 };
 
 /// Deadline for something that needs no waiting.
@@ -46,11 +46,12 @@ impl Blow {
         }
     }
 
-    /// Hits all targets, and waits until the Engine has none of them.
-    async fn strike_down(self, instance: &Instance) {
+    /// Hits all targets, and waits until the Engine has none of them. Returns the containers.
+    async fn strike_down(self, instance: &Instance) -> Vec<String> {
         let struck = instance.containers();
         self.strike(&self.aim(instance));
         gone(instance, &struck).await;
+        struck
     }
 }
 
@@ -91,11 +92,13 @@ async fn running(server: &Server) -> Pending {
 
 async fn a_removed_or_killed_container_is_reported_and_replaced(mode: Mode, blow: Blow) {
     let directory = Directory::new(1000);
-    let server = server(mode, &directory).start().await;
+    let (ends, server) = EndLog::of(server(mode, &directory));
+    let server = server.start().await;
     let case = format!("{mode:?} {blow:?}");
     server.write("kept", "kept").await;
     // With nothing running.
-    blow.strike_down(&server.instance).await;
+    let struck = blow.strike_down(&server.instance).await;
+    ends.until_known(&struck).await;
     let next = server.shell("cat kept; ls -A /tmp | wc -l").await;
     assert_eq!(next.stdout(), "kept0\n", "{case}: {}", next.0);
     let wanted = (mode == Mode::Bind).then(|| KILLED.to_owned());
@@ -103,18 +106,20 @@ async fn a_removed_or_killed_container_is_reported_and_replaced(mode: Mode, blow
 
     // With a command running, and its caller waiting.
     let call = running(&server).await;
-    blow.strike(&blow.aim(&server.instance));
+    let (struck, aim) = (server.instance.containers(), blow.aim(&server.instance));
+    blow.strike(&aim);
     let lost = call.result().await;
     assert!(lost.is_error(), "{case}: {}", lost.0);
     assert_eq!(lost.outcome(), "sandbox_lost", "{case}: {}", lost.0);
+    ends.until_known(&struck).await;
     let next = server.shell("cat count").await;
     assert_eq!(next.stdout(), "x\n", "{case}: {}", next.0);
-    written_whole(&server, blow, &case).await;
+    written_whole(&server, &ends, blow, &case).await;
     assert_eq!(server.read("kept").await.text(), "kept", "{case}");
 }
 
 /// With a file being replaced: each call is repeated, and the file is whole.
-async fn written_whole(server: &Server, blow: Blow, case: &str) {
+async fn written_whole(server: &Server, ends: &EndLog, blow: Blow, case: &str) {
     // A container that is otherwise idle, even in ephemeral mode.
     server.write("big", "").await;
     let (struck, aim) = (server.instance.containers(), blow.aim(&server.instance));
@@ -132,6 +137,7 @@ async fn written_whole(server: &Server, blow: Blow, case: &str) {
         assert!(!written.is_error(), "{case}: {}", written.0);
     }
     gone(&server.instance, &struck).await;
+    ends.until_known(&struck).await;
     // Unfinished files of a killed PID 1 are removed later.
     let look = "stat -c %s big; tr -d $(head -c 1 big) < big | wc -c";
     let whole = format!("{}\n0\n", casemate_protocol::MAX_WRITE);

@@ -48,8 +48,8 @@ fn image() -> Arc<Image> {
     }
     let name = format!("casemate-test-{}:latest", uuid::Uuid::new_v4().simple());
     let built = build(CASEMATE, &[("IMAGE", &name)]);
-    let image = Arc::new(Image(name));
     assert!(built.status.success(), "{built:?}");
+    let image = Arc::new(Image::loaded(name));
     *shared = Arc::downgrade(&image);
     image
 }

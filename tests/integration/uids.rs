@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use casemate::config::Mode;
 
-use crate::harness::{Server, TestServer, docker};
+use crate::harness::{EndLog, Server, TestServer, docker};
 
 /// The default first uid.
 const BASE: u32 = 65_536;
@@ -76,16 +76,19 @@ async fn programs_find_their_user_by_name_and_no_other_has_it() {
 #[tokio::test]
 async fn a_user_who_deletes_everything_is_not_locked_out() {
     for mode in [Mode::Persistent, Mode::Ephemeral] {
-        let server = TestServer::new().mode(mode).start().await;
+        let (ends, server) = EndLog::of(TestServer::new().mode(mode));
+        let server = server.start().await;
         let uid = output(&server, "id -u").await;
         for permissions in ["755", "700"] {
             let empty = format!(
                 "chmod {permissions} /workspace && cd / && find /workspace -mindepth 1 -delete && ls -A /workspace"
             );
             assert_eq!(output(&server, &empty).await, "", "{mode:?}");
-            for container in server.instance.containers() {
-                docker::quietly(&["rm", "--force", &container]);
+            let containers = server.instance.containers();
+            for container in &containers {
+                docker::quietly(&["rm", "--force", container]);
             }
+            ends.until_known(&containers).await;
             // The Engine reads the volume whenever it creates a container.
             let next = output(&server, "stat -c '%u %g %a' /workspace; touch new; ls").await;
             assert_eq!(next, format!("{uid} {uid} {permissions}\nnew"), "{mode:?}");

@@ -129,10 +129,18 @@ impl ContainerSpec {
             // The Engine writes no line for the host name where there is no network, but programs
             // look up their own name.
             extra_hosts: Some(vec![format!("{HOSTNAME}:127.0.0.1")]),
+            // Any user may listen on a port below 1024, as PID 1 does for names.
+            sysctls: self.sysctls(),
             // Set explicitly, so that a changed default is noticed.
             runtime: Some(self.runtime.clone()),
             ..HostConfig::default()
         }
+    }
+
+    /// Docker does this by itself.
+    fn sysctls(&self) -> Option<HashMap<String, String>> {
+        let sysctls = || HashMap::from([podman::PORTS].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        (self.engine == EngineKind::Podman).then(sysctls)
     }
 
     fn security_opt(&self) -> Vec<String> {
@@ -210,9 +218,14 @@ impl ContainerSpec {
         let (typ, source, bind_options) = match &self.workspace {
             Workspace::Volume(name) => (MountType::VOLUME, name, None),
             Workspace::Bind(path) => {
+                let propagation = match self.engine {
+                    EngineKind::Docker => MountBindOptionsPropagationEnum::RPRIVATE,
+                    // With `rprivate` crun binds the mounts below it too.
+                    EngineKind::Podman => MountBindOptionsPropagationEnum::PRIVATE,
+                };
                 // Later mounts below it, on either side, do not propagate.
                 let options = MountBindOptions {
-                    propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+                    propagation: Some(propagation),
                     // Other mounts of the host below it are not part of the workspace.
                     non_recursive: Some(true),
                     ..MountBindOptions::default()

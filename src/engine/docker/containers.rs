@@ -5,14 +5,15 @@ use std::future::Future;
 use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerCreateBody, ContainerWaitResponse};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    RenameContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    StartContainerOptions, WaitContainerOptionsBuilder,
 };
 use casemate_protocol::HelloReply;
 use futures_util::StreamExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::{debug, warn};
 
-use super::{CLIENT_TIMEOUT, DockerEngine, QUERY_TIMEOUT, UPDATE_TIMEOUT, label_filters, segment};
+use super::{CLIENT_TIMEOUT, DockerEngine, UPDATE_TIMEOUT, label_filters, segment};
 use super::{inspect, remedies, verify};
 use crate::engine::container::{Container, ContainerSummary, CreatedContainer, EndedContainer};
 use crate::engine::container_spec::ContainerSpec;
@@ -311,15 +312,11 @@ impl DockerEngine {
         &self,
         labels: &[(&str, &str)],
     ) -> Result<Vec<ContainerSummary>, EngineError> {
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&label_filters(labels))
-            .build();
-        let docker = self.docker().await?;
-        let rows = self
-            .bounded("list", QUERY_TIMEOUT, docker.list_containers(Some(options)))
-            .await?;
-        Ok(rows.into_iter().filter_map(inspect::summary).collect())
+        let filters = serde_json::json!(label_filters(labels)).to_string();
+        let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
+        let path = format!("/containers/json?all=true&filters={filters}");
+        // bollard refuses a whole listing for one state that it does not know, as Podman's `stopped`.
+        inspect::summaries(self.get("list", &path).await?)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::engine::{labels, node};
 pub(super) const REPOSITORY: &str = "casemate-prepared";
 
 /// Version of the steps that prepare an image. Raised when they change.
-const RECIPE: u32 = 4;
+const RECIPE: u32 = 5;
 
 /// Hex digits of the tag: 48 bits. Only the operator chooses the hashed values.
 const TAG_DIGITS: usize = 12;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models;
 use serde::Deserialize;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde_json::Value;
 
 use crate::engine::container::{Container, ContainerSummary, State};
@@ -35,6 +33,24 @@ struct InspectedState {
 #[serde(rename_all = "PascalCase")]
 struct ContainerConfig {
     labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedContainer {
+    id: String,
+    names: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    state: Option<State>,
+    #[serde(default)]
+    created: i64,
+    mounts: Option<Vec<ListedMount>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedMount {
+    name: Option<String>,
 }
 
 /// A container from its whole inspect.
@@ -70,28 +86,66 @@ fn workspace_volume(stored: &Value) -> Option<&str> {
     workspace["Name"].as_str()
 }
 
-/// `None` for a row without an id, which no Engine sends.
-pub(super) fn summary(summary: models::ContainerSummary) -> Option<ContainerSummary> {
-    let name = summary
-        .names
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
-    let state = summary
-        .state
-        .map(|state| state.to_string())
-        .unwrap_or_default();
-    let state = StrDeserializer::<ValueError>::new(&state);
-    Some(ContainerSummary {
-        id: summary.id?,
-        name: name.trim_start_matches('/').to_owned(),
-        labels: summary.labels.unwrap_or_default().into_iter().collect(),
-        state: State::deserialize(state).unwrap_or(State::Unknown),
-        created: summary.created.unwrap_or_default(),
-        volumes: {
-            let mounts = summary.mounts.unwrap_or_default().into_iter();
-            mounts.filter_map(|mount| mount.name).collect()
-        },
-    })
+/// The rows of a listing. A state, label or mount that is missing or unknown does not hide the others.
+pub(super) fn summaries(listing: Value) -> Result<Vec<ContainerSummary>, EngineError> {
+    let rows: Vec<ListedContainer> =
+        serde_json::from_value(listing).map_err(|error| EngineError::Answer {
+            call: "list",
+            source: error.into(),
+        })?;
+    Ok(rows.into_iter().map(ContainerSummary::from).collect())
+}
+
+impl From<ListedContainer> for ContainerSummary {
+    fn from(row: ListedContainer) -> Self {
+        let name = row.names.unwrap_or_default().into_iter().next();
+        let mounts = row.mounts.unwrap_or_default().into_iter();
+        Self {
+            id: row.id,
+            name: name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            labels: row.labels.unwrap_or_default(),
+            state: row.state.unwrap_or(State::Unknown),
+            created: row.created,
+            volumes: mounts.filter_map(|mount| mount.name).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_odd_hides_no_other() {
+        let listing = json!([
+            { "Id": "1", "Names": ["/a"], "State": "stopped", "Created": 7, "Labels": { "l": "v" },
+              "Mounts": [{ "Name": "v", "Type": "volume" }, { "Type": "bind" }] },
+            { "Id": "2", "Names": ["b"], "State": "of a later version", "Labels": null },
+            { "Id": "3" },
+        ]);
+        let rows = summaries(listing).expect("rows");
+        let seen: Vec<_> = rows.iter().map(|row| (&*row.name, row.state)).collect();
+        let states = [State::Exited, State::Unknown, State::Unknown];
+        assert_eq!(
+            seen,
+            ["a", "b", ""].into_iter().zip(states).collect::<Vec<_>>()
+        );
+        assert_eq!((rows[0].created, &rows[0].labels["l"][..]), (7, "v"));
+        assert_eq!(rows[0].volumes, ["v"]);
+        assert!(summaries(json!({ "message": "no" })).is_err());
+    }
+
+    #[test]
+    fn podmans_states_are_dockers() {
+        for (podmans, state) in [
+            ("configured", State::Created),
+            ("initialized", State::Created),
+            ("stopping", State::Removing),
+            ("stopped", State::Exited),
+        ] {
+            assert_eq!(State::deserialize(json!(podmans)).expect("a state"), state);
+        }
+    }
 }

@@ -27,6 +27,12 @@ const COVERED_OPTIONS: &str = "ro,nosuid,nodev,noexec,size=16m,mode=755";
 /// A tmpfs begins with a copy of the image's content, unless told otherwise; Docker's is empty.
 pub(super) const NO_COPY: &str = "notmpcopyup";
 
+/// The sysctl with which any user may listen on a port below 1024.
+pub(super) const PORTS: (&str, &str) = ("net.ipv4.ip_unprivileged_port_start", "0");
+
+/// Of two creations of a volume at the same time, Podman refuses the later in these words.
+pub(super) const VOLUME_EXISTS: &str = "volume already exists";
+
 /// Keys of the own inspect that are added to the other: the runtime that it really uses, and the
 /// capabilities that it gives.
 const OWN_KEYS: [&str; 3] = ["OCIRuntime", "BoundingCaps", "EffectiveCaps"];

@@ -1,4 +1,8 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::engine::testing::{TempDir, false_engine, ok};
 
 #[test]
 fn a_name_without_a_registry_is_local_first() {
@@ -72,4 +76,33 @@ fn podmans_refusals_have_dockers_statuses() {
         let other = EngineError::refused("create", 400, message);
         assert_eq!(other.status(), Some(400), "{message}");
     }
+}
+
+/// Podman looks for the volume, finds none, and then fails to make it.
+#[tokio::test]
+async fn a_volume_that_another_server_makes_at_the_same_moment_is_found() {
+    let dir = TempDir::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let (engine, serve) = false_engine(&dir, move |request| {
+        if !request.contains("/volumes/create") {
+            return Some(ok(r#"{"ApiVersion":"1.41","Version":"5.8.6"}"#));
+        }
+        let refusal = r#"{"message":"volume with name v already exists: volume already exists"}"#;
+        let volume = r#"{"Name":"v","Driver":"local","Mountpoint":"/v","Labels":{"l":"theirs"},"Scope":"local","Options":{}}"#;
+        Some(match counted.fetch_add(1, Ordering::Relaxed) {
+            0 => ok(refusal).replace("200 OK", "500 Internal Server Error"),
+            _ => ok(volume),
+        })
+    });
+    let server = tokio::spawn(serve);
+    tokio::task::yield_now().await;
+    let request = VolumeCreateRequest {
+        name: Some("v".to_owned()),
+        ..VolumeCreateRequest::default()
+    };
+    let found = engine.create_volume(request).await.expect("a volume");
+    assert_eq!(found.labels["l"], "theirs");
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    server.abort();
 }

@@ -1,7 +1,8 @@
 //! Reads JSON from the Engine unchanged.
 //!
-//! bollard parses answers into its own structs, which drop unknown fields. For a stored container
-//! that is not enough: an unknown field may weaken it.
+//! bollard parses answers into its own structs, which drop unknown fields and refuse unknown values.
+//! For a stored container that is not enough: an unknown field may weaken it. And one container in a
+//! state that bollard does not know must not hide all others.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,8 +22,9 @@ use super::endpoint::Endpoint;
 use super::{DockerEngine, QUERY_TIMEOUT};
 use crate::engine::error::{Cause, EngineError};
 
-/// Largest answer, in bytes: an inspect has some 10 kB, an image's history and labels more.
-const MAX_ANSWER: usize = 4 << 20;
+/// Largest answer, in bytes: an inspect has some 10 kB, an image's history and labels more, and a
+/// listing about 3 kB for each container.
+const MAX_ANSWER: usize = 64 << 20;
 
 /// The Engine's form of an error.
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use super::volume_driver::VolumeDriver;
-use super::{DockerEngine, QUERY_TIMEOUT, UPDATE_TIMEOUT, label_filters, segment};
+use super::{DockerEngine, QUERY_TIMEOUT, UPDATE_TIMEOUT, label_filters, podman, segment};
 use crate::engine::error::EngineError;
 use crate::engine::labels::{Labels, UID};
 use crate::engine::uids::RunAs;
@@ -52,8 +52,20 @@ impl DockerEngine {
     ) -> Result<VolumeSummary, EngineError> {
         let docker = self.docker().await?;
         let name = request.name.clone().unwrap_or_default();
-        let call = docker.create_volume(request);
-        match self.bounded("create volume", UPDATE_TIMEOUT, call).await {
+        let create = || {
+            let call = docker.create_volume(request.clone());
+            self.bounded("create volume", UPDATE_TIMEOUT, call)
+        };
+        let made = match create().await {
+            // Another server was faster, by a moment. The next call finds its volume.
+            Err(EngineError::Refused { message, .. })
+                if message.contains(podman::VOLUME_EXISTS) =>
+            {
+                create().await
+            }
+            made => made,
+        };
+        match made {
             Ok(volume) => Ok(volume.into()),
             // It exists with another driver.
             Err(error) if error.status() == Some(409) => Err(foreign(name)),

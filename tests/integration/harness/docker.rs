@@ -256,6 +256,15 @@ impl Image {
         image
     }
 
+    /// One that `docker load` has made.
+    pub fn loaded(name: String) -> Self {
+        // Podman calls it localhost/…, and its Docker API looks for docker.io/library/…
+        if is_podman() {
+            output(&["tag", &format!("localhost/{name}"), &name]);
+        }
+        Self(name)
+    }
+
     /// Its id: `sha256:…`.
     pub fn id(&self) -> String {
         output(&["image", "inspect", "--format", "{{.Id}}", self.name()])
@@ -301,5 +310,8 @@ impl Drop for Image {
             }
         }
         quietly(&["rmi", "--force", &self.0]);
+        if is_podman() {
+            quietly(&["rmi", "--force", &format!("localhost/{}", self.0)]);
+        }
     }
 }

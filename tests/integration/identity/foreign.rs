@@ -69,9 +69,12 @@ async fn a_container_of_the_users_name_that_is_not_the_users_is_left_alone() {
         ];
         let guard = docker::Container(docker::output(&[verb, &labels, &command].concat()));
         let before = docker::inspect("container", &guard.0);
+        // Podman counts its own mounts.
+        let changed = || docker::output(&["diff", &guard.0]);
+        let changed_before = changed();
         is_refused(&server).await;
         assert_eq!(docker::inspect("container", &guard.0), before, "{labels:?}");
-        assert_eq!(docker::output(&["diff", &guard.0]), "", "{labels:?}");
+        assert_eq!(changed(), changed_before, "{labels:?}");
     }
     assert!(server.instance.volumes().is_empty());
     // The name is free now, and the same server works again.

@@ -5,14 +5,17 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::{SOON, bridges, restarted, result, start};
-use crate::harness::{TestServer, allowed, docker, eventually};
+use crate::harness::{EndLog, TestServer, allowed, docker, eventually};
 
 #[tokio::test]
 async fn after_a_container_was_removed_by_hand_the_next_result_says_so_once() {
-    let server = TestServer::new().start().await;
+    let (ends, server) = EndLog::of(TestServer::new());
+    let server = server.start().await;
     server.shell("echo kept > file; touch /tmp/lost").await;
     let remove = async || {
-        docker::output(&["rm", "--force", &server.instance.container()]);
+        let container = server.instance.container();
+        docker::output(&["rm", "--force", &container]);
+        ends.until_known(&[container]).await;
     };
     remove().await;
     let result = server.shell("cat file; ls -A /tmp").await;

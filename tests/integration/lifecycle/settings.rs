@@ -69,7 +69,7 @@ async fn the_settings_of_the_later_server_hold_and_are_not_replaced_back() {
     }
     assert_eq!(older.instance.container(), second);
     // A busy container is used as it is, and one result says so.
-    let running = start(&older, "sleep 2; echo end").await;
+    let running = start(&older, "until [ -e go ]; do sleep 0.1; done; echo end").await;
     let newest = TestServer::on(&older.instance)
         .env("CASEMATE_MEMORY", "100m")
         .start()
@@ -84,6 +84,7 @@ async fn the_settings_of_the_later_server_hold_and_are_not_replaced_back() {
         (limit, restarted(&result), other_settings(&result)),
         (200, None, false)
     );
+    older.write("go", "").await;
     assert_eq!(self::result(running).await.stdout(), "end\n");
     assert_eq!(older.instance.container(), second);
 }

@@ -50,7 +50,7 @@ async fn a_container_of_ours_that_is_weaker_is_never_used() {
 #[tokio::test]
 async fn a_busy_container_that_was_made_weaker_is_left_alone_and_not_used() {
     let server = TestServer::new().start().await;
-    let running = start(&server, "sleep 3; echo end").await;
+    let running = start(&server, "until [ -e go ]; do sleep 0.1; done; echo end").await;
     let container = server.instance.container();
     docker::output(&["update", "--pids-limit", "-1", &container]);
     let strict = TestServer::on(&server.instance).start().await;
@@ -59,6 +59,7 @@ async fn a_busy_container_that_was_made_weaker_is_left_alone_and_not_used() {
     assert_eq!(result.code(), "sandbox_unavailable", "{}", result.text());
     assert!(result.text().contains("PidsLimit"), "{}", result.text());
     // The server must not end the command. After its end a new container is made.
+    server.write("go", "").await;
     assert_eq!(self::result(running).await.stdout(), "end\n");
     eventually("a new container", SOON, async || {
         !strict.shell("ls -A used").await.is_error()

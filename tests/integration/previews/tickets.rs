@@ -271,8 +271,10 @@ async fn a_preview_ends_with_its_container_and_starts_none() {
     docker::quietly(&["rm", "--force", &server.instance.container()]);
     let gone = async || server.instance.containers().is_empty();
     eventually("it is gone", LISTENING, gone).await;
+    // The Engine may tell the server later than the test.
+    let says_so = async || preview.get(&server, "/").await.status == 502;
+    eventually("it says so", LISTENING, says_so).await;
     let ended = preview.get(&server, "/").await;
-    assert_eq!(ended.status, 502);
     assert!(
         ended.text().contains("The application has ended"),
         "{}",

@@ -93,6 +93,8 @@ async fn a_server_that_does_not_give_it_never_uses_a_sandbox_that_has_it() {
     assert_eq!(result.stdout(), "none\n", "{}", result.0);
     // Busy, it is an error.
     docker::output(&["rm", "--force", &lab.instance.container()]);
+    // A list is repeated where the server learns of the end only now, and a command is not.
+    giving.list(".").await;
     assert_eq!(value(&giving).await, "one");
     giving.shell("(sleep 1000 > /dev/null 2>&1 &)").await;
     let refused = other.shell("true").await;

@@ -160,6 +160,12 @@ async fn a_volume_without_its_owner_gets_it_with_the_next_call() {
         let first = server
             .shell("id -u; stat -c '%u %g' .; touch mine; ls")
             .await;
+        // Podman gives the owner of the image's directory to a volume that names none, at each start
+        // until it holds a file. No server makes such a volume there.
+        if docker::is_podman() && uid.is_some() {
+            assert_eq!(first.code(), "workspace_unusable", "{}", first.0);
+            continue;
+        }
         let wanted = uid.unwrap_or(1000);
         assert_eq!(
             first.stdout(),

@@ -104,14 +104,9 @@ impl Drop for Bridge {
 fn by_hand(image: &str, profile: Option<&str>, runs: &[&str]) -> docker::Container {
     let name = format!("casemate-test-{}", uuid::Uuid::new_v4().simple());
     let mut run = vec!["run", "--detach", "--name", &name, "--network", "none"];
-    run.extend([
-        "--user",
-        "1000",
-        "--cap-drop",
-        "ALL",
-        "--tmpfs",
-        "/workspace:uid=1000,gid=1000",
-    ]);
+    // An anonymous volume gets the owner of the image's directory.
+    let options = "--user 1000 --cap-drop ALL --volume /workspace";
+    run.extend(options.split(' '));
     if let Some(profile) = profile {
         run.extend(["--security-opt", profile]);
     }

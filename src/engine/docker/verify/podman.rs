@@ -14,10 +14,14 @@ const MOUNT_OPTIONS: [&str; 9] = [
     "rprivate", "private", "nosuid", "nodev", "noexec", "rbind", "bind", "rw", "ro",
 ];
 
-/// Annotations that repeat other fields.
-const ANNOTATIONS: [&str; 2] = [
+/// Annotations that repeat other fields. Podman adds all but the first two at the start.
+const ANNOTATIONS: [&str; 6] = [
     "io.podman.annotations.autoremove",
     "io.podman.annotations.pids-limit",
+    "io.container.manager",
+    "org.opencontainers.image.stopSignal",
+    "org.systemd.property.KillSignal",
+    "org.systemd.property.TimeoutStopUSec",
 ];
 
 /// Options of a tmpfs that Podman adds, and one of ours that it does not store.
@@ -47,6 +51,8 @@ pub(super) fn adapt(wanted: &mut Fields, stored: &mut Fields, inspect: &Value) {
     for (field, paths) in super::table::lists() {
         stored.insert(field.to_owned(), json!(paths));
     }
+    // Not stored. Ours gives the user ports, and takes no protection away.
+    wanted.remove("HostConfig.Sysctls");
     annotations(stored);
     cpus(wanted, stored);
     for fields in [&mut *wanted, &mut *stored] {
@@ -202,7 +208,9 @@ fn is_as_wanted(wanted: &Value, source: &str, options: &[&str]) -> bool {
     let named = mount.source.unwrap_or_default();
     // Of what can only be read, the wanted name has no version.
     let same = source == named || (read_only && fields::same_share(source, &named));
-    known && same && (!read_only || has("ro")) && !(is_alone && has("rbind"))
+    // crun binds what is mounted below the source with either.
+    let takes_others = has("rbind") || has("rprivate");
+    known && same && (!read_only || has("ro")) && !(is_alone && takes_others)
 }
 
 #[cfg(test)]

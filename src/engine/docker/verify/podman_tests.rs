@@ -49,9 +49,18 @@ fn inspect(spec: &ContainerSpec) -> Value {
         ("MemorySwappiness", json!(-1)),
         (
             "Annotations",
-            json!({ "io.podman.annotations.autoremove": "TRUE" }),
+            // All but the first are added at the start.
+            json!({
+                "io.podman.annotations.autoremove": "TRUE",
+                "io.podman.annotations.pids-limit": "256",
+                "io.container.manager": "libpod",
+                "org.opencontainers.image.stopSignal": "9",
+                "org.systemd.property.KillSignal": "9",
+                "org.systemd.property.TimeoutStopUSec": "uint64 10000000",
+            }),
         ),
         ("Mounts", Value::Null),
+        ("Sysctls", Value::Null),
         ("Binds", json!(["v:/workspace:rprivate,nosuid,nodev,rbind"])),
     ] {
         host[key] = value;
@@ -163,6 +172,34 @@ fn what_it_stores_weaker_is_one() {
             .any(|found| found.field == field && found.kind == DifferenceKind::Hardening);
         assert!(noticed, "{field}: {found:?}");
     }
+}
+
+/// crun binds what is mounted below a directory with `rbind`, and with `rprivate`.
+#[test]
+fn a_directory_with_what_is_mounted_below_it_is_weaker() {
+    let spec = ContainerSpec {
+        workspace: Workspace::Bind("/b".to_owned()),
+        ..podman()
+    };
+    let with = |options: &str, propagation: &str| {
+        let mut stored = inspect(&spec);
+        stored["HostConfig"]["Binds"] = json!([format!("/b:/workspace:{options}")]);
+        stored["Mounts"][0]["Type"] = json!("bind");
+        stored["Mounts"][0]["Propagation"] = json!(propagation);
+        let unknown = UnknownFields::default();
+        let found = compare(EngineKind::Podman, &spec.body(), &stored, &unknown);
+        let fields = found.into_iter().map(|found| found.field);
+        fields.collect::<Vec<_>>()
+    };
+    assert_eq!(with("private,bind", "private"), [""; 0]);
+    for options in ["rbind,private", "bind,rprivate"] {
+        let fields = with(options, "private");
+        assert!(
+            fields.contains(&"HostConfig.Mounts./workspace".to_owned()),
+            "{fields:?}"
+        );
+    }
+    assert_eq!(with("private,bind", "rprivate"), ["Mounts./workspace"]);
 }
 
 #[test]
