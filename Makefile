@@ -7,10 +7,10 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image image-data server-image build demo test test-quick test-engines test-vm cluster clients bench bench-egress lint clean-engine rust
+.PHONY: help setup image image-data server-image build demo test test-quick test-engines test-vm test-kubernetes cluster clients bench bench-egress lint clean-engine rust
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make sure that a Docker Engine answers, and make the image for sandboxes
 	@scripts/setup-engine
@@ -42,8 +42,8 @@ test: rust setup ## run all tests, their core on other Engines too, and check th
 	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	tests=0; scripts/run-tests || tests=$$?; \
-	echo "cargo test --workspace --locked --features casemate/otlp --lib traces"; \
-	cargo test --workspace --locked --features casemate/otlp --lib traces || tests=$$?; \
+	echo "cargo test --workspace --locked --all-features --lib -- traces kubernetes"; \
+	cargo test --workspace --locked --all-features --lib -- traces kubernetes || tests=$$?; \
 	engines=0; ENGINES='26.1 28.5' scripts/test-engines core || engines=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : engines ? engines : leftovers))
@@ -62,6 +62,9 @@ test-engines: rust setup ## run all integration tests on this machine's Engine, 
 
 test-vm: rust setup ## run them in a virtual machine (cgroup v2, systemd, AppArmor), and outside it as with Docker Desktop
 	@scripts/test-vm
+
+test-kubernetes: rust setup ## try the server on a Kubernetes cluster of this machine's own (docs/kubernetes.md)
+	@scripts/test-kubernetes
 
 cluster: setup ## try the Kubernetes cluster of scripts/cluster-lab and its faults (docs/kubernetes-lab.md)
 	@scripts/test-cluster-lab

@@ -14,8 +14,10 @@ mod identity_args;
 mod json;
 mod man;
 mod migrate;
+mod prepare_image;
 mod progress;
 mod ps;
+mod release;
 mod restore;
 mod rm;
 mod serve;
@@ -88,6 +90,10 @@ enum Verb {
     Token(token::Args),
     /// Write the archive that `docker build` makes the image of sandboxes from.
     ToolsImage(tools_image::Args),
+    /// Prepare the image of sandboxes for a Kubernetes cluster, and print its name.
+    PrepareImage(prepare_image::Args),
+    /// Free a workspace whose Kubernetes node was lost and will not come back.
+    Release(release::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
     /// Write the manual pages.
@@ -131,6 +137,8 @@ impl Cli {
             Verb::Audit(args) => audit::run(args),
             Verb::Token(args) => token::run(args).map(|()| ExitCode::SUCCESS),
             Verb::ToolsImage(args) => tools_image::run(&args).map(|()| ExitCode::SUCCESS),
+            Verb::PrepareImage(args) => prepare_image::run(args).map(|()| ExitCode::SUCCESS),
+            Verb::Release(args) => release::run(args).map(|()| ExitCode::SUCCESS),
             Verb::Completions(args) => {
                 completions::run(&args);
                 Ok(ExitCode::SUCCESS)

@@ -26,6 +26,7 @@ mod flags;
 mod groups;
 mod http;
 mod image;
+mod kubernetes;
 mod layer;
 pub mod limits;
 mod nearest;
@@ -57,7 +58,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
-pub use choices::{AuthScheme, GroupsClaim, Mode, Results, ToolSet};
+pub use choices::{AuthScheme, EngineChoice, GroupsClaim, Mode, Results, ToolSet};
 pub use egress::{EgressConfig, EgressWatch, RuleLayer};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt};
@@ -65,6 +66,7 @@ pub use flags::SettingsArgs;
 pub use groups::{GroupConfig, GroupUnknown, Groups, Members, TokenClaims, TokenView};
 pub use http::{Auth, HttpSettings, JwksSource, JwtSettings};
 pub use image::ImageRef;
+pub use kubernetes::{KubernetesSettings, Toleration};
 pub use layer::{Layer, RawUser, RawValue};
 pub use origin::{FileLocation, Origin};
 pub use per_user::EffectiveSetting;
@@ -126,6 +128,10 @@ pub struct Config {
     pub min_free_disk: Bytes,
     /// The uids that users' code runs as.
     pub uids: Uids,
+    /// What sandboxes are made on.
+    pub engine: EngineChoice,
+    /// How they are made on Kubernetes.
+    pub kubernetes: KubernetesSettings,
     /// The directory for bind mode. There is one exactly if some user is in that mode.
     pub bind: Option<Bind>,
     /// Where backups go, how often they are made, and how many are kept.
@@ -205,6 +211,8 @@ impl Config {
             )?,
             min_free_disk: given.bounded(S::MinFreeDisk)?,
             uids: Uids::from_layer(&given)?,
+            engine: given.value(S::Engine, EngineChoice::Auto, str::parse)?,
+            kubernetes: KubernetesSettings::from_layer(&given)?,
             bind: Bind::from_layers(
                 &given,
                 users.layers().chain(groups.layers()).chain([&given]),

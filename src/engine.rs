@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Engine (container_calls, volume_calls, image_calls, host_calls)
-//!   └─► docker   Docker Engine and Podman, by Docker's API
+//!   ├─► docker       Docker Engine and Podman, by Docker's API
+//!   └─► kubernetes   a cluster: Pods and claims
 //!
 //! container, container_spec, volume, …   plain data, which a backend takes and gives
 //! labels, rootfs, accounts, env, …       what is the same on every engine
@@ -21,11 +22,17 @@ macro_rules! dispatch {
     ($engine:ident.$call:ident($($argument:expr),*).await) => {
         match $engine {
             $crate::engine::Engine::Docker(docker) => docker.$call($($argument),*).await,
+            #[cfg(feature = "kubernetes")]
+            $crate::engine::Engine::Kubernetes(kubernetes) => {
+                kubernetes.$call($($argument),*).await
+            }
         }
     };
     ($engine:ident.$call:ident($($argument:expr),*)) => {
         match $engine {
             $crate::engine::Engine::Docker(docker) => docker.$call($($argument),*),
+            #[cfg(feature = "kubernetes")]
+            $crate::engine::Engine::Kubernetes(kubernetes) => kubernetes.$call($($argument),*),
         }
     };
 }
@@ -46,6 +53,8 @@ mod exec_stream;
 mod host_calls;
 mod image_calls;
 mod kind;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 pub mod labels;
 mod node;
 mod prepared_image;
@@ -80,13 +89,19 @@ pub use shared_names::{head_volume, removal_volume, version_volume};
 pub use uids::{RunAs, UidRange};
 pub use volume::{Quota, VolumeSummary};
 
+use crate::config::KubernetesSettings;
 use docker::DockerEngine;
+#[cfg(feature = "kubernetes")]
+use kubernetes::KubernetesEngine;
 
 /// What runs the containers. Cheap to clone; all clones share what is known of it.
 #[derive(Debug, Clone)]
 pub enum Engine {
     /// Docker Engine, or Podman by Docker's API.
     Docker(DockerEngine),
+    /// One namespace of a Kubernetes cluster.
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(KubernetesEngine),
 }
 
 impl Engine {
@@ -96,5 +111,19 @@ impl Engine {
     /// [`EngineError::Address`] for an address that cannot be one.
     pub fn new(address: EngineAddress) -> Result<Self, EngineError> {
         DockerEngine::new(address).map(Self::Docker)
+    }
+
+    /// The cluster of the kubeconfig or of the service account. Blocks on the file with the secret; the
+    /// first call connects.
+    ///
+    /// # Errors
+    /// [`EngineError::Address`] without a secret that can be used, [`EngineError::NotBuilt`] where this
+    /// program was built without the feature `kubernetes`.
+    #[cfg_attr(not(feature = "kubernetes"), expect(unused_variables))]
+    pub fn on_kubernetes(settings: &KubernetesSettings) -> Result<Self, EngineError> {
+        #[cfg(feature = "kubernetes")]
+        return KubernetesEngine::new(settings.clone()).map(Self::Kubernetes);
+        #[cfg(not(feature = "kubernetes"))]
+        return Err(EngineError::NotBuilt);
     }
 }

@@ -36,7 +36,7 @@ pub use egress_link::EgressLink;
 pub use end_reason::{EMPTIED, KEPT, LOST, Reason};
 pub use error::{SandboxError, Uncertainty, broken_off};
 pub use generations::{mark_of, removal_order};
-pub use image_files::image_state;
+pub use image_files::{image_state, prepare_image};
 pub use orphan::is_abandoned;
 pub use owners::{DOCTOR_ISSUER, SHARED_ISSUER, held, identity, is_a_users, owner, workspaces};
 pub use provisioner::Provisioner;

@@ -199,8 +199,17 @@ impl ToolError {
                 Code::SandboxUnavailable,
                 " Retry; if it keeps failing, the operator finds more in the log.",
             ),
+            EngineError::Unschedulable { .. } | EngineError::ClaimPending { .. } => {
+                (Code::EngineUnavailable, " Retry in a minute.")
+            }
+            EngineError::NodeLost { .. } => (Code::EngineUnavailable, " Nothing was run."),
+            EngineError::NotAdmitted { .. } | EngineError::NotStarted { .. } => {
+                (Code::EngineError, " Nothing was run; ask the operator.")
+            }
             // The error has what an operator can do.
-            EngineError::Unlimited { .. } => (Code::EngineError, ""),
+            EngineError::Unlimited { .. } | EngineError::NotOnKubernetes { .. } => {
+                (Code::EngineError, "")
+            }
             EngineError::ImageUnusable { .. } => {
                 (Code::ImageUnusable, " Set CASEMATE_IMAGE to another.")
             }

@@ -366,6 +366,20 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "prepare-image",
+        &[(
+            "casemate prepare-image --image debian:12",
+            "Prints casemate-prepared:..., which `docker tag` and `docker push` bring to a registry.",
+        )],
+    ),
+    (
+        "release",
+        &[(
+            "casemate release ada",
+            "Frees ada's workspace after its node was lost for good.",
+        )],
+    ),
+    (
         "tools-image",
         &[(
             "casemate tools-image | docker build --tag casemate-tools:latest -",

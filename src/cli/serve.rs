@@ -49,7 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     config.check_directory()?;
     let _traces = setup::log_and_trace(&config.log, &ProcessEnvironment)?;
     config.renamed().for_each(|renamed| warn!("{renamed}"));
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let engine = setup::engine(&config, &ProcessEnvironment)?;
     let audit = setup::audit(&config, &engine)?;
     let runtime = match args.http {
         Some(_) => setup::runtime_of_many()?,

@@ -1,6 +1,8 @@
 //! The start of every verb: logs, the Engine, a runtime.
 
-use anyhow::Context as _;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +14,9 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::traces::{self, Traces};
 use crate::audit::{self, Audit};
-use crate::config::{Config, Environment, Origin, ProcessEnvironment, Setting, SettingsArgs};
+use crate::config::{
+    Config, EngineChoice, Environment, Origin, ProcessEnvironment, Setting, SettingsArgs,
+};
 use crate::engine::{self, Engine, EngineAddress, EngineError};
 use crate::provision::node;
 
@@ -23,15 +27,57 @@ use crate::provision::node;
 pub fn verb(settings: SettingsArgs) -> anyhow::Result<(Config, Engine)> {
     let config = Config::load(settings, &ProcessEnvironment)?;
     log_quietly(&config)?;
-    let engine = engine(&ProcessEnvironment)?;
+    let engine = engine(&config, &ProcessEnvironment)?;
     Ok((config, engine))
 }
 
-/// An Engine that is down is not an error: the server must start, and its calls report it.
+/// What sandboxes are made on, by the settings. An Engine that is down is not an error: the server must
+/// start, and its calls report it.
+///
+/// # Errors
+/// An invalid address, or a mode that the Engine does not have.
+pub fn engine(config: &Config, environment: &dyn Environment) -> anyhow::Result<Engine> {
+    let is_kubernetes = match config.engine {
+        EngineChoice::Docker => false,
+        EngineChoice::Kubernetes => true,
+        EngineChoice::Auto => {
+            environment.variable("DOCKER_HOST").is_none()
+                && environment.variable("KUBERNETES_SERVICE_HOST").is_some()
+                && Path::new(SERVICE_ACCOUNT).exists()
+        }
+    };
+    match is_kubernetes {
+        true => kubernetes(config),
+        false => docker(environment),
+    }
+}
+
+/// What a Pod with a service account has.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// # Errors
+/// What is not there on Kubernetes yet, by name.
+fn kubernetes(config: &Config) -> anyhow::Result<Engine> {
+    ensure!(
+        config.bind.is_none(),
+        "mode bind is not there on Kubernetes: nodes have no directories of this machine"
+    );
+    ensure!(
+        config.backup.every.is_none(),
+        "backups are not there on Kubernetes yet: leave out backup_every"
+    );
+    ensure!(
+        config.volume_retention.is_none(),
+        "volume_retention is not there on Kubernetes yet: it needs backups"
+    );
+    Ok(Engine::on_kubernetes(&config.kubernetes)?)
+}
+
+/// The Docker Engine of this machine's user.
 ///
 /// # Errors
 /// An invalid address.
-pub fn engine(environment: &dyn Environment) -> anyhow::Result<Engine> {
+pub fn docker(environment: &dyn Environment) -> anyhow::Result<Engine> {
     let address = match locate(environment) {
         Err(error @ EngineError::NotFound { .. }) => {
             tracing::warn!("{error}; until it is found every call fails");

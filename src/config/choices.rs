@@ -54,6 +54,18 @@ words! {
 }
 
 words! {
+    /// What sandboxes are made on.
+    pub enum EngineChoice {
+        /// Kubernetes in a Pod with a service account, else Docker.
+        Auto = "auto",
+        /// A Docker Engine, or Podman.
+        Docker = "docker",
+        /// A Kubernetes cluster.
+        Kubernetes = "kubernetes",
+    }
+}
+
+words! {
     /// Whether an access token has to have the claims that `[[groups]]` ask for.
     pub enum GroupsClaim {
         /// Without one, its requests are refused.

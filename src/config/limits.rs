@@ -200,6 +200,21 @@ pub const MIN_FREE_DISK: Bounds<Bytes> = Bounds {
     most: Bytes(1 << 50),
 };
 
+/// How much of its memory and CPU a sandbox reserves on its node, in per cent. Most sandboxes are idle.
+pub const KUBERNETES_REQUESTS: Bounds<u32> = Bounds {
+    default: 25,
+    least: 1,
+    most: 100,
+};
+
+/// How long a command runs on whose server lost its channel: an upgrade of a control plane takes
+/// minutes, and every stream through the API server breaks.
+pub const KUBERNETES_LOST_CHANNEL_TTL: Bounds<Duration> = Bounds {
+    default: Duration::from_secs(15 * 60),
+    least: Duration::from_secs(10),
+    most: Duration::from_secs(24 * 60 * 60),
+};
+
 /// How many uids there are for users, one each; 0: all share uid 1000. Each has a line in the
 /// passwd and group files of a prepared image, and Engine and runtime read these whole at every
 /// start of a container: with 4,096 lines a start took 17 ms longer than with 64 (measured,

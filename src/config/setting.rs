@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use super::choices::{AuthScheme, GroupsClaim, Mode, Results, SWITCH, SWITCH_OFF, ToolSet};
+use super::choices::{
+    AuthScheme, EngineChoice, GroupsClaim, Mode, Results, SWITCH, SWITCH_OFF, ToolSet,
+};
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Quantity};
 
@@ -296,6 +298,28 @@ settings! {
         Number(limits::UID_COUNT);
     UidBase = "uid_base", Host, "The first of these uids",
         Text("NUMBER", Some("65536, or 20000 if the Engine maps uids"));
+    Engine = "engine", Host, "What sandboxes are made on: auto is kubernetes in a Pod with a service account, else docker",
+        Words(EngineChoice::WORDS);
+    KubernetesNamespace = "kubernetes_namespace", Host, "Kubernetes: the namespace of sandboxes",
+        Text("NAME", Some("that of the kubeconfig or the service account"));
+    KubernetesStorageClass = "kubernetes_storage_class", Host, "Kubernetes: the storage class of workspaces",
+        Text("NAME", Some("the cluster's default"));
+    KubernetesRuntimeClass = "kubernetes_runtime_class", Host, "Kubernetes: the runtime class of sandboxes",
+        Text("NAME", Some("the nodes' default"));
+    KubernetesNodeSelector = "kubernetes_node_selector", Host, "Kubernetes: labels that a sandbox's node must have, as key=value, separated by commas",
+        Text("LABELS", None);
+    KubernetesTolerations = "kubernetes_tolerations", Host, "Kubernetes: taints of nodes that sandboxes tolerate, as key=value:Effect, separated by commas",
+        Text("TAINTS", None);
+    KubernetesRequests = "kubernetes_requests", Host, "Kubernetes: how much of its memory and CPU a sandbox requests, in per cent",
+        Number(limits::KUBERNETES_REQUESTS);
+    KubernetesImagePullSecrets = "kubernetes_image_pull_secrets", Host, "Kubernetes: secrets for the registry of images, separated by commas",
+        Text("NAMES", None);
+    KubernetesKeyFile = "kubernetes_key_file", Host, "Kubernetes: the file with the secret of the instance's servers, 32 bytes or more, the same for all of them",
+        Text("FILE", None);
+    KubernetesUnreachable = "kubernetes_unreachable", Host, "Kubernetes: more addresses that no sandbox may reach, as address:port, separated by commas",
+        Text("ADDRS", None);
+    KubernetesLostChannelTtl = "kubernetes_lost_channel_ttl", Host, "Kubernetes: how long a command runs on whose server lost the connection to it",
+        Time(limits::KUBERNETES_LOST_CHANNEL_TTL);
     BindRoot = "bind_root", Host, "Mode bind: the directory that holds one directory per user",
         Text("DIR", None);
     BindDir = "bind_dir", Host, "Mode bind over stdio: exactly the directory to use",

@@ -173,6 +173,66 @@ pub enum EngineError {
         /// The Engine's words.
         message: String,
     },
+    /// No node of the cluster takes the sandbox now.
+    #[error("the cluster has no node for the sandbox {name} now: {message}")]
+    Unschedulable {
+        /// Its name.
+        name: String,
+        /// The scheduler's words.
+        message: String,
+    },
+    /// The workspace's claim has no volume.
+    #[error("the cluster has no volume for the claim {name} now: {message}")]
+    ClaimPending {
+        /// Its name.
+        name: String,
+        /// The cluster's words.
+        message: String,
+    },
+    /// A quota, a limit range, a policy or a webhook of the cluster refuses the object.
+    #[error("the cluster does not admit {name}: {message}")]
+    NotAdmitted {
+        /// Its name.
+        name: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// The node's kubelet cannot start the sandbox.
+    #[error("the sandbox {name} does not start on its node: {message}")]
+    NotStarted {
+        /// Its name.
+        name: String,
+        /// The kubelet's words.
+        message: String,
+    },
+    /// The node that had the workspace last is not known to have stopped.
+    #[error(
+        "the workspace {name} was last on node {node}, which is not known to have stopped using it \
+         ({message}); when that node is back, or an operator says `casemate release`, it can be used"
+    )]
+    NodeLost {
+        /// The name of the workspace's claim.
+        name: String,
+        /// The node.
+        node: String,
+        /// What is known of the node.
+        message: String,
+    },
+    /// Only a cluster loses nodes.
+    #[error("only on Kubernetes is a workspace released: no other Engine loses nodes")]
+    OnlyOnKubernetes,
+    /// The program was built without Kubernetes.
+    #[error(
+        "this casemate was built without Kubernetes: take the server's image, or build it with \
+         `--features kubernetes`"
+    )]
+    NotBuilt,
+    /// The backend of this Engine does not do this.
+    #[error("{what} is not there on Kubernetes yet")]
+    NotOnKubernetes {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The Engine's answer was not understood.
     #[error("the Engine answered `{call}` with something unexpected")]
     Answer {
@@ -199,6 +259,7 @@ impl EngineError {
             Self::Deadline { .. } => Some("deadline"),
             Self::Full { .. } => Some("full"),
             Self::Answer { .. } => Some("answer"),
+            Self::NotAdmitted { .. } => Some("refused"),
             Self::Refused {
                 status: 404 | 409, ..
             } => None,

@@ -8,6 +8,8 @@ pub enum EngineKind {
     Docker,
     /// Podman's service (`podman system service`).
     Podman,
+    /// A Kubernetes cluster, by its own API.
+    Kubernetes,
 }
 
 impl EngineKind {
@@ -16,6 +18,7 @@ impl EngineKind {
         match self {
             Self::Docker => "Docker Engine",
             Self::Podman => "Podman",
+            Self::Kubernetes => "Kubernetes",
         }
     }
 }

@@ -122,6 +122,20 @@ impl Engine {
         dispatch!(self.volume_sizes().await)
     }
 
+    /// An operator says that nothing writes to the volume any more: on Kubernetes the Pod that had it goes,
+    /// also where its node is lost. Elsewhere an Engine knows by itself.
+    ///
+    /// # Errors
+    /// [`EngineError::OnlyOnKubernetes`], and those of every call.
+    #[cfg_attr(not(feature = "kubernetes"), expect(unused_variables))]
+    pub async fn release(&self, name: &str) -> Result<(), EngineError> {
+        match self {
+            #[cfg(feature = "kubernetes")]
+            Self::Kubernetes(kubernetes) => kubernetes.release(name).await,
+            Self::Docker(_) => Err(EngineError::OnlyOnKubernetes),
+        }
+    }
+
     /// All volumes and marks of shared data of an instance: versions, and what says which counts.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub enum Reason {
     Stuck,
     /// Its programs held too much of the host's kernel memory.
     Uncharged,
+    /// The network reached what it must not.
+    Reachable,
     /// It was removed, or it is unknown how it ended.
     Gone,
 }
@@ -41,6 +43,7 @@ impl Reason {
             ) => Self::Crashed,
             Some(exit::STUCK) => Self::Stuck,
             Some(exit::UNCHARGED) => Self::Uncharged,
+            Some(exit::REACHABLE) => Self::Reachable,
             Some(exit::ORPHANED) => Self::Orphaned,
             Some(exit::KILLED) => Self::Killed,
             _ => Self::Gone,
@@ -58,6 +61,7 @@ impl Reason {
             Self::Orphaned => "orphaned",
             Self::Stuck => "stuck",
             Self::Uncharged => "uncharged",
+            Self::Reachable => "reachable",
             Self::Gone => "gone",
         }
     }
@@ -77,6 +81,10 @@ impl Reason {
             Self::Uncharged => {
                 "the sandbox was stopped because its programs held more than 20,000 file locks or \
                  30,000 connections"
+            }
+            Self::Reachable => {
+                "the sandbox had ended itself because the cluster's network no longer kept it from \
+                 reaching what it must not"
             }
             Self::Gone => "the sandbox was removed from outside",
         }
@@ -107,6 +115,7 @@ mod tests {
         assert_eq!(Reason::from_exit_code(Some(72)), Reason::Crashed);
         assert_eq!(Reason::from_exit_code(Some(77)), Reason::Stuck);
         assert_eq!(Reason::from_exit_code(Some(79)), Reason::Uncharged);
+        assert_eq!(Reason::from_exit_code(Some(81)), Reason::Reachable);
         assert_eq!(Reason::from_exit_code(Some(137)), Reason::Killed);
         assert_eq!(Reason::from_exit_code(Some(1)), Reason::Gone);
         assert_eq!(Reason::from_exit_code(None), Reason::Gone);

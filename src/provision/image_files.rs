@@ -1,6 +1,6 @@
 //! The files that are put into images.
 
-use crate::config::Config;
+use crate::config::{Config, ImageRef};
 use crate::engine::{Engine, EngineError, ImageState, SandboxFiles, UidRange};
 
 /// casemate-init, as it is put into every image.
@@ -25,4 +25,22 @@ pub async fn image_state(
     uids: UidRange,
 ) -> Result<ImageState, EngineError> {
     engine.image_state(image, sandbox_files(config), uids).await
+}
+
+/// Prepares `image` on a Docker Engine, unless it is. The prepared image's name.
+///
+/// # Errors
+/// The Engine's.
+pub async fn prepare_image(
+    engine: &Engine,
+    config: &Config,
+    image: &ImageRef,
+) -> Result<String, EngineError> {
+    let uids = super::uid_range(&config.uids, &*engine.capabilities().await?);
+    let files = sandbox_files(config);
+    let progress = |step: &str| tracing::info!(image = image.as_str(), step, "preparing the image");
+    let prepared = engine
+        .prepared_image(image.as_str(), files, uids, progress)
+        .await?;
+    Ok(prepared.tag)
 }

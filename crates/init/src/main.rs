@@ -1,10 +1,11 @@
 //! casemate-init: what runs in every Casemate container besides the user's
-//! own code. One static binary with three roles, by its first argument:
+//! own code. One static binary with four roles, by its first argument:
 //!
 //! | role | runs as | what it does |
 //! |---|---|---|
 //! | `pid1` | the user, PID 1 | accepts commands and file work over its socket, reaps, kills, ends itself when idle |
 //! | `supervise` | the user, a child of PID 1 | one per command: starts it, reaps what descends from it, reports |
+//! | `volume` | the user, before PID 1 | makes the workspace in a new volume of Kubernetes |
 //! | `bridge` | uid 65534, by `docker exec`; with `--keyed` the user | joins its stdin and stdout to PID 1's socket |
 //!
 //! `pid1` and `bridge` first put themselves under the filters of system calls ([`filters`]), which
@@ -29,6 +30,7 @@ mod procfs;
 mod supervisor;
 mod sys;
 mod tree;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -51,8 +53,11 @@ fn main() -> ExitCode {
         Some("pid1") => pid1::main(args),
         Some("supervise") => supervisor::main(args),
         Some("bridge") => bridge::main(args),
+        Some("volume") => volume::main(args),
         _ => {
-            report_error("usage: casemate-init pid1|supervise|bridge; it is started by Casemate");
+            report_error(
+                "usage: casemate-init pid1|supervise|bridge|volume; it is started by Casemate",
+            );
             ExitCode::from(64)
         }
     }

@@ -29,6 +29,7 @@ mod command;
 mod commands;
 mod confinement;
 mod ending;
+mod environment;
 mod evidence;
 mod idempotency;
 mod kill_all;
@@ -41,8 +42,10 @@ mod outcome;
 mod pipes;
 mod ports;
 mod process;
+mod reachability;
 mod reaper;
 mod reports;
+mod rlimits;
 mod service;
 mod shell;
 mod socket;
@@ -130,6 +133,10 @@ fn exit_with_its_own_code_on_panic() {
 
 async fn run(options: Options) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    rlimits::set(&options.rlimits, &confinement::read())?;
+    // Beside all that follows, and known before anything is served.
+    let unreachable = options.unreachable.clone();
+    let probe = tokio::spawn(async move { reachability::reached(&unreachable).await });
     let workspace = match open_workspace() {
         Ok(workspace) => Arc::new(workspace),
         Err(code) => return Ok(code),
@@ -148,6 +155,7 @@ async fn run(options: Options) -> io::Result<i64> {
         make_own_directories();
     }
     let (orphan_ttl, bridges) = (options.orphan_ttl, options.bridge_key.into());
+    let unreachable = options.unreachable.clone();
     let lifecycle = Arc::new(Lifecycle::new(options.idle_timeout));
     let egress = Egress::new(lifecycle.uses().clone());
     let service = service(
@@ -159,12 +167,17 @@ async fn run(options: Options) -> io::Result<i64> {
     )?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
+    if let Some(target) = probe.await.map_err(io::Error::other)? {
+        reachability::report(target);
+        return Ok(exit::REACHABLE);
+    }
     let connections = socket::serve(service, egress.clone(), lifecycle.clone(), bridges)?;
     if !bare {
         tokio::spawn(sweep(workspace, pool));
         tokio::spawn(last_use.clone().keep());
     }
     tokio::spawn(uncharged::watch(lifecycle.clone()));
+    tokio::spawn(reachability::watch(unreachable, lifecycle.clone()));
     let code = tokio::select! {
         code = lifecycle.ended() => code,
         () = connections.orphaned(orphan_ttl) => {
@@ -219,7 +232,7 @@ fn service(
         lifecycle.clone(),
         cgroup,
         supervisors,
-        Shell::find(),
+        Shell::find(&options.environment),
         workspace.clone(),
         pool.clone(),
         Times {

@@ -25,6 +25,8 @@ pub const ORPHANED: i64 = 78;
 pub const UNCHARGED: i64 = 79;
 /// PID 1 did not begin: shared data could be written.
 pub const SHARED_WRITABLE: i64 = 80;
+/// The network reaches what it must not: nothing enforces the cluster's network policies.
+pub const REACHABLE: i64 = 81;
 /// 128 + SIGKILL: PID 1 was killed.
 pub const KILLED: i64 = 137;
 
@@ -84,6 +86,13 @@ pub const ALL: &[Meaning] = &[
         SHARED_WRITABLE,
         "shared_writable",
         "it did not begin: shared data, which must be read-only, could be written",
+    )
+    .at_start(),
+    meaning(
+        REACHABLE,
+        "reachable",
+        "the network let it reach what it must not, such as the API server: the cluster does not \
+         enforce the network policy",
     )
     .at_start(),
     meaning(KILLED, "killed", "it was killed, from outside or for memory"),

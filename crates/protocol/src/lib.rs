@@ -100,5 +100,8 @@ pub const CA_PATH: &str = "/casemate/ca.pem";
 /// Where the workspace is in every container.
 pub const WORKSPACE: &str = "/workspace";
 
+/// Where the workspace is in a volume that the Engine gives to a group and not to its user.
+pub const VOLUME_WORKSPACE: &str = "w";
+
 /// Name of PID 1's socket in the abstract namespace, without the leading NUL.
 pub const SOCKET_NAME: &[u8] = b"casemate";

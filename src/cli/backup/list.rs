@@ -34,7 +34,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(args.settings, &ProcessEnvironment)?;
     setup::log_quietly(&config)?;
-    let engine = setup::engine(&ProcessEnvironment)?;
+    let engine = setup::engine(&config, &ProcessEnvironment)?;
     let entries: Vec<CatalogEntry> = setup::runtime()?.block_on(async {
         let session = Session::begin(config, engine, Audit::off(), args.from)?;
         let workspaces: Vec<WorkspaceId> = if args.users.is_empty() {

@@ -53,7 +53,7 @@ fn the_help_reads_like_this() {
     for part in [
         "--memory <SIZE>                 Memory, swap included (32m to 1024t) [default: 512m]\n",
         "--idle-timeout <DURATION>       How long an idle sandbox stays (1s to 7days) [default: 15m]\n",
-        "--bind-dir <DIR>                  Mode bind over stdio: exactly the directory to use\n",
+        "--bind-dir <DIR>                          Mode bind over stdio: exactly the directory to use\n",
         "A SIZE is a whole number of b, k, m, g or t",
     ] {
         assert!(help.contains(part), "{part:?} is not in\n{help}");

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 59] = [
+const OTHERS: [(Setting, [&str; 2]); 70] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Workspace, ["chat-1", "chat-2"]),
     (Setting::WorkspaceHeader, ["X-Chat", "X-Conversation"]),
@@ -34,6 +34,23 @@ const OTHERS: [(Setting, [&str; 2]); 59] = [
     (Setting::MinFreeDisk, ["0", "10g"]),
     (Setting::UidCount, ["0", "16"]),
     (Setting::UidBase, ["30000", "70000"]),
+    (Setting::Engine, ["docker", "kubernetes"]),
+    (Setting::KubernetesNamespace, ["a", "b"]),
+    (Setting::KubernetesStorageClass, ["a", "b"]),
+    (Setting::KubernetesRuntimeClass, ["a", "b"]),
+    (Setting::KubernetesNodeSelector, ["a=b", "a=c,d=e"]),
+    (
+        Setting::KubernetesTolerations,
+        ["a=b:NoSchedule", "a:NoExecute"],
+    ),
+    (Setting::KubernetesRequests, ["1", "100"]),
+    (Setting::KubernetesImagePullSecrets, ["a", "a,b"]),
+    (Setting::KubernetesKeyFile, ["/srv/a", "b"]),
+    (
+        Setting::KubernetesUnreachable,
+        ["10.0.0.1:443", "[fd00::1]:53"],
+    ),
+    (Setting::KubernetesLostChannelTtl, ["1m", "1h"]),
     (Setting::BindRoot, ["/srv/a", "/srv/b"]),
     (Setting::BindDir, ["/srv/a", "/srv/b"]),
     (Setting::TokensFile, ["/srv/a", "b.toml"]),

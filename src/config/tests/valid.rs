@@ -48,6 +48,19 @@ fn nothing_given_is_the_documented_configuration() {
         workspace_retention: Some(Duration::from_secs(30 * 86_400)),
         min_free_disk: Bytes(1_073_741_824),
         uids: Uids::from_layer(&Layer::default()).unwrap(),
+        engine: EngineChoice::Auto,
+        kubernetes: KubernetesSettings {
+            namespace: None,
+            storage_class: None,
+            runtime_class: None,
+            node_selector: std::collections::BTreeMap::new(),
+            tolerations: Vec::new(),
+            requests: 25,
+            image_pull_secrets: Vec::new(),
+            key_file: None,
+            unreachable: Vec::new(),
+            lost_channel_ttl: Duration::from_secs(900),
+        },
         bind: None,
         backup: BackupSettings {
             target: None,
@@ -98,6 +111,9 @@ fn the_defaults_and_bounds_that_the_table_names_are_those_that_hold() {
             Setting::AllowedHosts
                 | Setting::AllowedOrigins
                 | Setting::EgressAllow
+                | Setting::KubernetesNamespace
+                | Setting::KubernetesRuntimeClass
+                | Setting::KubernetesStorageClass
                 | Setting::LinkKeyFile
                 | Setting::PreviewDomain
                 | Setting::PublicUrl

@@ -218,10 +218,11 @@ impl ContainerSpec {
         let (typ, source, bind_options) = match &self.workspace {
             Workspace::Volume(name) => (MountType::VOLUME, name, None),
             Workspace::Bind(path) => {
-                let propagation = match self.engine {
-                    EngineKind::Docker => MountBindOptionsPropagationEnum::RPRIVATE,
+                let propagation = if self.engine == EngineKind::Podman {
                     // With `rprivate` crun binds the mounts below it too.
-                    EngineKind::Podman => MountBindOptionsPropagationEnum::PRIVATE,
+                    MountBindOptionsPropagationEnum::PRIVATE
+                } else {
+                    MountBindOptionsPropagationEnum::RPRIVATE
                 };
                 // Later mounts below it, on either side, do not propagate.
                 let options = MountBindOptions {

@@ -48,6 +48,7 @@ fn storage(host: &Capabilities) -> Finding {
         return Finding::warning("storage", said).fix(match host.kind {
             EngineKind::Docker => "use overlay2 (\"storage-driver\" in daemon.json)",
             EngineKind::Podman => "use overlay (driver in storage.conf)",
+            EngineKind::Kubernetes => "use overlayfs on the nodes",
         });
     }
     Finding::ok(
@@ -140,6 +141,7 @@ fn namespaces(host: &Capabilities) -> Finding {
     let wall = match host.kind {
         EngineKind::Docker => "\"userns-remap\" in daemon.json",
         EngineKind::Podman => "a rootless Podman",
+        EngineKind::Kubernetes => "user namespaces of Pods",
     };
     let said = format!(
         "the Engine maps no ids: a uid in a sandbox is that uid of the host. Sandboxes have no \
@@ -153,7 +155,7 @@ fn runtimes(host: &Capabilities) -> Finding {
     let said = match host.kind {
         EngineKind::Docker => format!("sandboxes are run by {default} (the Engine has: {all})"),
         // It lists those that its settings name, whether or not they are there.
-        EngineKind::Podman => format!("sandboxes are run by {default}"),
+        EngineKind::Podman | EngineKind::Kubernetes => format!("sandboxes are run by {default}"),
     };
     if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
         return Finding::ok("runtime", said);

@@ -270,6 +270,7 @@ pub fn look(engine: &EngineVersion) -> Vec<Finding> {
     let (own, parts): (_, &[&str]) = match engine.kind {
         EngineKind::Docker => ("Engine", &["containerd", "runc"]),
         EngineKind::Podman => ("Podman", &[runtime_of(engine)]),
+        EngineKind::Kubernetes => ("Kubernetes", &[]),
     };
     let own = Component {
         name: own.to_owned(),

@@ -1,9 +1,12 @@
 //! The arguments of `casemate-init pid1`: part of the container's specification.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::UNWATCHED_GRACE;
+use super::environment::EnvironmentChanges;
+use super::rlimits::ResourceLimit;
 use crate::bridge_key::KeyHash;
 
 /// What the server decided when it made the container.
@@ -26,6 +29,12 @@ pub struct Options {
     pub bare: bool,
     /// Where the Engine cannot run the bridge as a user of its own: what a bridge shows instead.
     pub bridge_key: Option<KeyHash>,
+    /// Limits that the Engine does not set.
+    pub rlimits: Vec<ResourceLimit>,
+    /// What the network must not reach.
+    pub unreachable: Vec<SocketAddr>,
+    /// What is changed in the container's environment.
+    pub environment: EnvironmentChanges,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
@@ -37,6 +46,8 @@ impl Options {
         let (mut orphan_ttl, mut disk_floor) = (None, 0);
         let mut lost_channel_ttl = UNWATCHED_GRACE;
         let (mut shared, mut bare, mut bridge_key) = (Vec::new(), false, None);
+        let (mut rlimits, mut unreachable) = (Vec::new(), Vec::new());
+        let mut environment = EnvironmentChanges::default();
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
@@ -48,6 +59,11 @@ impl Options {
                 "--shared" => shared.push(PathBuf::from(value)),
                 "--bare" => bare = value == "yes",
                 "--bridge-key-sha256" => bridge_key = Some(key_hash(name, value)?),
+                "--rlimit" => rlimits.push(rlimit(name, value)?),
+                "--unreachable" => unreachable.push(address(name, value)?),
+                "--env-without" => environment.without.push(value.to_owned()),
+                "--env-unless-set" => environment.unless_set.push(variable(name, value)?),
+                "--path-first" => environment.path_first = Some(value.to_owned()),
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -61,6 +77,9 @@ impl Options {
             shared,
             bare,
             bridge_key,
+            rlimits,
+            unreachable,
+            environment,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
@@ -68,6 +87,20 @@ impl Options {
 
 fn key_hash(name: &str, value: &str) -> Result<KeyHash, String> {
     KeyHash::parse(value).ok_or_else(|| format!("{name}: {value}: not 64 hexadecimal digits"))
+}
+
+fn rlimit(name: &str, value: &str) -> Result<ResourceLimit, String> {
+    ResourceLimit::parse(value).ok_or_else(|| format!("{name}: {value}: not a limit of a resource"))
+}
+
+fn address(name: &str, value: &str) -> Result<SocketAddr, String> {
+    let address = value.parse();
+    address.map_err(|_| format!("{name}: {value}: not an address and a port"))
+}
+
+fn variable(name: &str, value: &str) -> Result<(String, String), String> {
+    let (variable, value) = value.split_once('=').ok_or(format!("{name}: no value"))?;
+    Ok((variable.to_owned(), value.to_owned()))
 }
 
 fn bytes(name: &str, value: &str) -> Result<u64, String> {
@@ -125,6 +158,32 @@ mod tests {
                 with(wrong).is_err_and(|error| error.contains("64 hex")),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn the_server_may_ask_for_what_its_engine_does_not_do() {
+        let all = [
+            "--idle-timeout-ms=1",
+            "--background-ttl-ms=2",
+            "--spec=ab",
+            "--rlimit=core:0",
+            "--unreachable=10.0.0.1:443",
+            "--unreachable=[fd00::1]:443",
+            "--env-without=KUBERNETES_",
+            "--env-unless-set=NODE_OPTIONS=--require=/a",
+            "--path-first=/workspace/.home/.local/bin",
+        ];
+        let options = parse(&all).expect("parses");
+        assert_eq!((options.rlimits.len(), options.unreachable.len()), (1, 2));
+        let node = ("NODE_OPTIONS".to_owned(), "--require=/a".to_owned());
+        assert_eq!(options.environment.unless_set, [node]);
+        for wrong in [
+            "--rlimit=core",
+            "--unreachable=host:1",
+            "--env-unless-set=A",
+        ] {
+            assert!(parse(&[&all[..], &[wrong]].concat()).is_err(), "{wrong}");
         }
     }
 

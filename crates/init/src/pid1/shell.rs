@@ -11,6 +11,7 @@ use casemate_protocol::{
 use rustix::fs::{Access, access};
 
 use super::account;
+use super::environment::{Environment, EnvironmentChanges};
 use crate::supervisor::{RunRequest, SCRIPT_FD};
 
 /// Longest script passed as an argument: the kernel takes 128 KiB
@@ -29,8 +30,8 @@ pub struct Shell {
 impl Shell {
     /// Looks for `bash`, then `sh`, along PATH and in the usual places. What
     /// user code could have put there (the workspace, `/tmp`) does not count.
-    pub fn find() -> Self {
-        let env = with_user(own_environment(), account::name());
+    pub fn find(changes: &EnvironmentChanges) -> Self {
+        let env = with_user(changes.apply(own_environment()), account::name());
         let path = env.iter().find(|(name, _)| name == b"PATH");
         let path = path.map_or(OsStr::new(""), |(_, path)| OsStr::from_bytes(path));
         let places: Vec<PathBuf> = std::env::split_paths(path)
@@ -129,8 +130,6 @@ fn with_line_feeds(script: &Bytes) -> Bytes {
     kept.into()
 }
 
-type Environment = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// The container's environment.
 #[expect(
     clippy::disallowed_methods,
@@ -217,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_long_script_goes_by_descriptor() {
-        let shell = Shell::find();
+        let shell = Shell::find(&EnvironmentChanges::default());
         let short = shell.order(&request(b"true")).expect("order");
         assert!(short.script.is_empty());
         assert_eq!(short.args[1..], ["-c", "--", "true"]);
@@ -229,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_given_variable_replaces_the_containers() {
-        let order = Shell::find().order(&request(b"")).expect("order");
+        let order = Shell::find(&EnvironmentChanges::default())
+            .order(&request(b""))
+            .expect("order");
         let paths: Vec<_> = order
             .env
             .iter()
@@ -273,7 +274,7 @@ mod tests {
     fn package_managers_try_again_once_where_there_is_a_network() {
         let shell = Shell {
             retries: vec!["PIP_RETRIES", "CARGO_NET_RETRY"],
-            ..Shell::find()
+            ..Shell::find(&EnvironmentChanges::default())
         };
         for (has_network, wanted) in [(false, "0"), (true, "1")] {
             let mut request = request(b"");

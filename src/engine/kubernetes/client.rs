@@ -1,0 +1,266 @@
+//! Requests to the API server, as raw JSON: [`super::verify`] must see each field that is stored, also
+//! one that no type knows. kube-rs brings the configuration, the credentials and TLS.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use kube::Client;
+use kube::client::Connection;
+use serde_json::Value;
+use tracing::{Instrument as _, debug_span};
+
+use super::error::from_kube;
+use crate::engine::error::EngineError;
+use crate::meter::Meter;
+
+/// Requests that the API server answers from its store.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests that write, after all webhooks: Kubernetes gives each of those 10 s.
+pub const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// From a request to a connection, if the API server is gone.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A JSON merge patch (RFC 7386): `null` removes.
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// The objects of one namespace.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    /// Where the API server is.
+    pub url: String,
+    pub namespace: String,
+    meter: Meter,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Api({}, {})", self.url, self.namespace)
+    }
+}
+
+/// A kind of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    Pods,
+    Claims,
+    Leases,
+}
+
+impl ObjectKind {
+    fn path(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Pods => ("/api/v1", "pods"),
+            Self::Claims => ("/api/v1", "persistentvolumeclaims"),
+            Self::Leases => ("/apis/coordination.k8s.io/v1", "leases"),
+        }
+    }
+}
+
+/// What a call is about: its name in metrics and errors, its time, and the object's name.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiCall<'a> {
+    pub name: &'static str,
+    pub object: &'a str,
+    pub timeout: Duration,
+}
+
+impl<'a> ApiCall<'a> {
+    pub const fn query(name: &'static str, object: &'a str) -> Self {
+        let timeout = QUERY_TIMEOUT;
+        Self {
+            name,
+            object,
+            timeout,
+        }
+    }
+
+    pub const fn update(name: &'static str, object: &'a str) -> Self {
+        let timeout = UPDATE_TIMEOUT;
+        Self {
+            name,
+            object,
+            timeout,
+        }
+    }
+}
+
+impl Api {
+    pub fn new(client: Client, url: String, namespace: String, meter: Meter) -> Self {
+        Self {
+            client,
+            url,
+            namespace,
+            meter,
+        }
+    }
+
+    /// The path of an object, or of all with an empty `name`.
+    pub fn path(&self, kind: ObjectKind, name: &str) -> String {
+        let (group, plural) = kind.path();
+        let namespace = &self.namespace;
+        match name {
+            "" => format!("{group}/namespaces/{namespace}/{plural}"),
+            name => format!("{group}/namespaces/{namespace}/{plural}/{name}"),
+        }
+    }
+
+    /// `None`: there is none of this name.
+    pub async fn get(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+    ) -> Result<Option<Value>, EngineError> {
+        let path = self.path(kind, call.object);
+        present(self.request(call, Method::GET, &path, None).await)
+    }
+
+    /// All objects with these labels.
+    pub async fn list(
+        &self,
+        name: &'static str,
+        kind: ObjectKind,
+        labels: &[(&str, String)],
+    ) -> Result<Value, EngineError> {
+        let path = format!("{}?labelSelector={}", self.path(kind, ""), selector(labels));
+        self.request(ApiCall::query(name, ""), Method::GET, &path, None)
+            .await
+    }
+
+    pub async fn create(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+        object: &Value,
+    ) -> Result<Value, EngineError> {
+        let path = self.path(kind, "");
+        self.request(
+            call,
+            Method::POST,
+            &path,
+            Some((object, "application/json")),
+        )
+        .await
+    }
+
+    /// Changes it. With a `resourceVersion` in `patch` it fails with 409 where another was faster.
+    pub async fn patch(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+        patch: &Value,
+    ) -> Result<Value, EngineError> {
+        let path = self.path(kind, call.object);
+        self.request(call, Method::PATCH, &path, Some((patch, MERGE_PATCH)))
+            .await
+    }
+
+    /// Deletes it if it still has this uid. One that is gone is fine.
+    pub async fn delete(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+        uid: &str,
+    ) -> Result<(), EngineError> {
+        let options = serde_json::json!({ "preconditions": { "uid": uid } });
+        let path = self.path(kind, call.object);
+        let body = Some((&options, "application/json"));
+        match self.request(call, Method::DELETE, &path, body).await {
+            // Gone, or another of its name.
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    pub async fn request(
+        &self,
+        call: ApiCall<'_>,
+        method: Method,
+        path: &str,
+        body: Option<(&Value, &str)>,
+    ) -> Result<Value, EngineError> {
+        let request = request(method, path, body)?;
+        self.bounded(call, self.client.request::<Value>(request))
+            .await
+    }
+
+    /// A stream of frames.
+    pub async fn connect(&self, call: ApiCall<'_>, path: &str) -> Result<Connection, EngineError> {
+        let request = request(Method::GET, path, None)?;
+        self.bounded(call, self.client.connect(request)).await
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    async fn bounded<T>(
+        &self,
+        call: ApiCall<'_>,
+        future: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, EngineError> {
+        let start = Instant::now();
+        let future = future.instrument(debug_span!("kubernetes", request = call.name));
+        let answer = match tokio::time::timeout(call.timeout, future).await {
+            Ok(answer) => answer.map_err(|error| from_kube(call, &self.url, error)),
+            Err(_) => Err(EngineError::Deadline {
+                call: call.name,
+                after: call.timeout,
+            }),
+        };
+        let error = answer.as_ref().err().and_then(EngineError::failure);
+        self.meter.engine(call.name, start.elapsed(), error);
+        answer
+    }
+}
+
+pub fn request(
+    method: Method,
+    path: &str,
+    body: Option<(&Value, &str)>,
+) -> Result<Request<Vec<u8>>, EngineError> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some((_, kind)) = body {
+        request = request.header(http::header::CONTENT_TYPE, kind);
+    }
+    let bytes = body.map_or(Vec::new(), |(value, _)| value.to_string().into_bytes());
+    request.body(bytes).map_err(|source| EngineError::Answer {
+        call: "request",
+        source: Box::new(source),
+    })
+}
+
+/// `None` for an object that is not there.
+pub fn present(answer: Result<Value, EngineError>) -> Result<Option<Value>, EngineError> {
+    match answer {
+        Err(error) if error.status() == Some(404) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// As in a URL. Keys and values of labels have no other character to escape.
+pub fn selector(labels: &[(&str, String)]) -> String {
+    let each = labels.iter().map(|(key, value)| {
+        let key = key.replace('/', "%2F");
+        match value.as_str() {
+            // Whatever it is.
+            "" => key,
+            value => format!("{key}%3D{value}"),
+        }
+    });
+    each.collect::<Vec<_>>().join("%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_escaped() {
+        let labels = [("a.example/b", "c".to_owned()), ("d", String::new())];
+        assert_eq!(selector(&labels), "a.example%2Fb%3Dc%2Cd");
+    }
+}

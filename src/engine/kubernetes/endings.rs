@@ -1,0 +1,230 @@
+//! The end of Pods: asked for, seen, and confirmed.
+//!
+//! ```text
+//!  delete ──► the kubelet ends the containers ──► says how ──► free
+//!                                                             1. the claim's record goes
+//!                                                             2. the finalizer goes, with it the name
+//! ```
+//!
+//! A Pod whose node is lost stays in the first step, and keeps its name, until the node is back or an
+//! operator speaks. Whichever server sees the end first frees it; that it is done twice does no harm.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use super::KubernetesEngine;
+use super::client::{ApiCall, ObjectKind};
+use super::names::PodId;
+use super::pod::FINALIZER;
+use super::pod_state::{ExitCode, PodPhase, claims, last_words};
+use super::pods::changed;
+use super::start::is_same;
+use super::writer::{WRITER, WriterRecord};
+use crate::engine::EndedContainer;
+use crate::engine::error::EngineError;
+
+impl KubernetesEngine {
+    /// Deletes it, and frees its name when it has ended. One that is gone, or going, is fine.
+    ///
+    /// # Errors
+    /// [`EngineError::NodeLost`] for one that is going and whose node is lost.
+    pub async fn remove(&self, name_or_id: &str) -> Result<(), EngineError> {
+        let Some(pod) = self.pod(name_or_id).await? else {
+            return Ok(());
+        };
+        let id = PodId::of(&pod);
+        if PodPhase::of(&pod) == PodPhase::Unconfirmed {
+            self.verify_node(&pod).await?;
+        }
+        let call = ApiCall::update("remove", &id.name);
+        self.api()
+            .await?
+            .delete(call, ObjectKind::Pods, &id.uid)
+            .await?;
+        match self.pod(&id.to_string()).await? {
+            // It never had a node.
+            Some(pod) if matches!(PodPhase::of(&pod), PodPhase::Ended(_)) => self.free(&pod).await,
+            Some(_) => {
+                self.free_when_ended(id);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A Pod that does not end is one of a node that is not there.
+    async fn verify_node(&self, pod: &Value) -> Result<(), EngineError> {
+        let now = WriterRecord::new(pod, None);
+        let node = self.node(&now.node).await?;
+        if node.as_ref().is_some_and(|node| node.is_ready) {
+            return Ok(());
+        }
+        let claim = claims(pod).into_iter().next().unwrap_or_default();
+        let recorded = self.record_of(&claim).await?;
+        let before = recorded
+            .filter(|writer| writer.uid == now.uid)
+            .unwrap_or(now);
+        self.verify_ended(&claim, &before).await?;
+        // Its node is out of service.
+        self.free(pod).await
+    }
+
+    async fn record_of(&self, claim: &str) -> Result<Option<WriterRecord>, EngineError> {
+        if claim.is_empty() {
+            return Ok(None);
+        }
+        let call = ApiCall::query("inspect volume", claim);
+        let found = self.api().await?.get(call, ObjectKind::Claims).await?;
+        Ok(found.as_ref().and_then(WriterRecord::of))
+    }
+
+    /// Removes one that has ended: then `true`. One that has not is unchanged.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub async fn remove_stopped(&self, name_or_id: &str) -> Result<bool, EngineError> {
+        let Some(pod) = self.pod(name_or_id).await? else {
+            return Ok(true);
+        };
+        match PodPhase::of(&pod) {
+            PodPhase::Ended(_) => self.free(&pod).await.map(|()| true),
+            // Never let to a node: its server was killed.
+            PodPhase::Gated => self.remove(name_or_id).await.map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// A Pod's name cannot be changed. It is deleted, and its name is free when it has ended.
+    ///
+    /// # Errors
+    /// [`EngineError::NodeLost`].
+    pub async fn free_name(&self, id: &str, _: &str) -> Result<(), EngineError> {
+        self.remove(id).await
+    }
+
+    /// Waits until it has ended, without a deadline. A Pod that somebody has changed is deleted.
+    ///
+    /// # Errors
+    /// Those of every call, for the first look only.
+    pub async fn ended(&self, id: &str) -> Result<EndedContainer, EngineError> {
+        let Some(pod) = self.pod(id).await? else {
+            return Ok(EndedContainer { exit_code: None });
+        };
+        let exit_code = self.end_of(&PodId::of(&pod)).await?;
+        Ok(EndedContainer { exit_code })
+    }
+
+    async fn end_of(&self, id: &PodId) -> Result<ExitCode, EngineError> {
+        let watch = self.connect().await?.watch.clone();
+        let mut changes = watch.changes();
+        let mut current = self.pod(&id.to_string()).await?.map(Arc::new);
+        let mut is_discarded = false;
+        loop {
+            let Some(pod) = current else {
+                self.forget(&id.uid);
+                return Ok(None);
+            };
+            if let PodPhase::Ended(code) = PodPhase::of(&pod) {
+                if let Some(words) = last_words(&pod) {
+                    debug!(%id, words, "the Pod has ended");
+                }
+                self.free(&pod).await?;
+                return Ok(code);
+            }
+            if !is_discarded && let Some(error) = changed(self.wanted(&id.uid).as_deref(), &pod) {
+                warn!(%id, error = &error as &dyn std::error::Error, "changed from outside: removing");
+                self.discard(id).await;
+                is_discarded = true;
+            }
+            // The watch lives as long as this engine. Most changes are those of other Pods.
+            loop {
+                let _ = changes.changed().await;
+                let seen = watch.get(&id.name);
+                if !seen.is_some_and(|seen| is_same(&seen, &pod)) {
+                    break;
+                }
+            }
+            current = match watch.get(&id.name) {
+                Some(seen) if seen["metadata"]["uid"] == id.uid.as_str() => Some(seen),
+                // Gone, or not seen yet.
+                _ => self.pod(&id.to_string()).await?.map(Arc::new),
+            };
+        }
+    }
+
+    fn free_when_ended(&self, id: PodId) {
+        if !self.shared.ending.lock().insert(id.uid.clone()) {
+            return;
+        }
+        let engine = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = engine.end_of(&id).await {
+                let error = &error as &dyn std::error::Error;
+                debug!(%id, error, "it is freed by whoever needs its name");
+            }
+            engine.shared.ending.lock().remove(&id.uid);
+        });
+    }
+
+    pub(super) fn free_later(&self, pod: &Value) {
+        self.free_when_ended(PodId::of(pod));
+    }
+
+    /// Lets go of the name and the workspace of a Pod that is known to have ended.
+    pub(super) async fn free(&self, pod: &Value) -> Result<(), EngineError> {
+        let id = PodId::of(pod);
+        for claim in claims(pod) {
+            self.clear_writer(&claim, &id.uid).await?;
+        }
+        let api = self.api().await?;
+        let others: Vec<Value> = pod["metadata"]["finalizers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| *one != FINALIZER)
+            .cloned()
+            .collect();
+        let patch = json!({ "metadata": { "uid": id.uid, "finalizers": others } });
+        let call = ApiCall::update("remove", &id.name);
+        match api.patch(call, ObjectKind::Pods, &patch).await {
+            // Gone, or another of its name.
+            Err(error) if matches!(error.status(), Some(404 | 409)) => {}
+            freed => drop(freed?),
+        }
+        api.delete(call, ObjectKind::Pods, &id.uid).await?;
+        self.forget(&id.uid);
+        Ok(())
+    }
+
+    /// Removes the record of a Pod, unless another has the workspace by now.
+    pub(super) async fn clear_writer(&self, claim: &str, uid: &str) -> Result<(), EngineError> {
+        let api = self.api().await?;
+        loop {
+            let call = ApiCall::query("inspect volume", claim);
+            let Some(found) = api.get(call, ObjectKind::Claims).await? else {
+                return Ok(());
+            };
+            if WriterRecord::of(&found).is_none_or(|writer| writer.uid != uid) {
+                return Ok(());
+            }
+            let patch = json!({ "metadata": {
+                "resourceVersion": found["metadata"]["resourceVersion"],
+                "annotations": { WRITER: null },
+            } });
+            match api
+                .patch(
+                    ApiCall::update("release volume", claim),
+                    ObjectKind::Claims,
+                    &patch,
+                )
+                .await
+            {
+                Err(error) if error.status() == Some(409) => {}
+                Err(error) if error.status() == Some(404) => return Ok(()),
+                cleared => return cleared.map(drop),
+            }
+        }
+    }
+}

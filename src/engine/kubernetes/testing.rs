@@ -1,0 +1,79 @@
+//! A Pod for the unit tests of this backend.
+
+use super::key::Secret;
+use super::pod::{PodFacts, PodMaker};
+use crate::config::KubernetesSettings;
+use crate::engine::{ContainerSpec, EngineKind, Labels, Limits, PreparedImage, RunAs, Workspace};
+
+pub fn settings() -> KubernetesSettings {
+    KubernetesSettings {
+        namespace: None,
+        storage_class: None,
+        runtime_class: None,
+        node_selector: std::collections::BTreeMap::new(),
+        tolerations: Vec::new(),
+        requests: 25,
+        image_pull_secrets: Vec::new(),
+        key_file: None,
+        unreachable: Vec::new(),
+        lost_channel_ttl: std::time::Duration::from_secs(900),
+    }
+}
+
+pub fn maker() -> PodMaker {
+    PodMaker {
+        settings: settings(),
+        secret: Secret::of_test(),
+        unreachable: vec!["10.0.0.1:443".parse().expect("an address")],
+    }
+}
+
+pub fn facts() -> PodFacts {
+    PodFacts {
+        name: "casemate-default-ada-0123456789ab".to_owned(),
+        nonce: "a-nonce".to_owned(),
+        last_node: Some("node1".to_owned()),
+    }
+}
+
+pub fn spec() -> ContainerSpec {
+    ContainerSpec {
+        image: PreparedImage {
+            id: "registry.example.com/tools:1".to_owned(),
+            tag: "registry.example.com/tools:1".to_owned(),
+            from: "registry.example.com/tools:1".to_owned(),
+            base_id: "registry.example.com/tools:1".to_owned(),
+            files_digest: "2".to_owned(),
+            env: Vec::new(),
+            volumes: vec!["/covered".to_owned()],
+        },
+        run_as: RunAs::with_uid(70_000).expect("a user"),
+        labels: Labels {
+            instance: "default".to_owned(),
+            user: "ada/lovelace".to_owned(),
+            issuer: "local".to_owned(),
+            workspace: None,
+            group: Some("staff".to_owned()),
+            mode: "persistent".to_owned(),
+            version: "0.1.0".to_owned(),
+            node: "server-0".to_owned(),
+            epoch: 0,
+            since: "2026-01-01T00:00:00Z".to_owned(),
+        },
+        init_args: vec!["--idle-timeout-ms=900000".to_owned()],
+        workspace: Workspace::Volume("casemate-default-ada-0123456789ab".to_owned()),
+        volume_size: Some(1 << 30),
+        made_for: "a-making".to_owned(),
+        limits: Limits {
+            memory: 512 << 20,
+            nano_cpus: 1_000_000_000,
+            pids: 256,
+            file_size: 2 << 30,
+        },
+        runtime: String::new(),
+        shared: Vec::new(),
+        apparmor: false,
+        swap_limit: false,
+        engine: EngineKind::Kubernetes,
+    }
+}
