@@ -103,10 +103,22 @@ pub struct CreatedContainer {
 }
 
 /// A container that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EndedContainer {
     /// The exit code of PID 1; `None` if the container was gone before we asked, or never started.
     pub exit_code: Option<i64>,
+    /// Why the engine ended it, if it did and says why.
+    pub cause: Option<super::EndCause>,
+}
+
+impl EndedContainer {
+    /// One of which only the exit code of its PID 1 is known, or not even that.
+    pub fn with_code(exit_code: Option<i64>) -> Self {
+        Self {
+            exit_code,
+            cause: None,
+        }
+    }
 }
 
 impl ContainerSummary {

@@ -17,9 +17,11 @@
 //! - A Pod runs nothing before its stored form was compared, whole, with the wanted one.
 //! - Every delete names the uid that it means.
 
+mod api_call;
 mod bridge;
 mod channel;
 mod client;
+mod end_cause;
 mod endings;
 mod error;
 mod images;

@@ -151,7 +151,7 @@ impl Creator {
 /// How PID 1 ended, if that is known soon and if another in its place would end in the same way.
 async fn ended_at_start(mut removed: watch::Receiver<Removal>) -> Option<&'static exit::Meaning> {
     let known = timeout(EXIT_TIMEOUT, removed.wait_for(Removal::is_known)).await;
-    let code = known.ok()?.ok()?.exit_code()?;
+    let code = known.ok()?.ok()?.end().exit_code?;
     let meaning = exit::meaning_of(code)?;
     meaning.at_start.then_some(meaning)
 }

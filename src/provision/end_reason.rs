@@ -2,6 +2,8 @@
 
 use casemate_protocol::exit;
 
+use crate::engine::{EndCause, EndedContainer};
+
 /// Why a container ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -23,11 +25,20 @@ pub enum Reason {
     Uncharged,
     /// The network reached what it must not.
     Reachable,
+    /// The engine ended it.
+    ByEngine(EndCause),
     /// It was removed, or it is unknown how it ended.
     Gone,
 }
 
 impl Reason {
+    /// By what the engine says. Its own reason explains the exit code: PID 1 only knows that it was
+    /// asked to end.
+    pub fn of(end: EndedContainer) -> Self {
+        end.cause
+            .map_or_else(|| Self::from_exit_code(end.exit_code), Self::ByEngine)
+    }
+
     /// By the exit code of PID 1; `None` where it is unknown.
     pub fn from_exit_code(code: Option<i64>) -> Self {
         match code {
@@ -62,6 +73,7 @@ impl Reason {
             Self::Stuck => "stuck",
             Self::Uncharged => "uncharged",
             Self::Reachable => "reachable",
+            Self::ByEngine(cause) => cause.word(),
             Self::Gone => "gone",
         }
     }
@@ -86,6 +98,7 @@ impl Reason {
                 "the sandbox had ended itself because the cluster's network no longer kept it from \
                  reaching what it must not"
             }
+            Self::ByEngine(cause) => cause.sentence(),
             Self::Gone => "the sandbox was removed from outside",
         }
     }
@@ -119,5 +132,14 @@ mod tests {
         assert_eq!(Reason::from_exit_code(Some(137)), Reason::Killed);
         assert_eq!(Reason::from_exit_code(Some(1)), Reason::Gone);
         assert_eq!(Reason::from_exit_code(None), Reason::Gone);
+    }
+
+    #[test]
+    fn the_engines_own_reason_counts_before_the_exit_code() {
+        let mut end = EndedContainer::with_code(Some(exit::RETIRED));
+        assert_eq!(Reason::of(end), Reason::Retired);
+        end.cause = Some(EndCause::Drained);
+        assert_eq!(Reason::of(end), Reason::ByEngine(EndCause::Drained));
+        assert!(Reason::of(end).sentence().contains("EvictionByEvictionAPI"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::channel::Channel;
-use crate::engine::Engine;
+use crate::engine::{EndedContainer, Engine};
 
 /// From a wait for a removal that broke to the next: an Engine that starts again
 /// takes a second.
@@ -30,10 +30,8 @@ pub struct Running {
 pub enum Removal {
     /// It is there.
     Pending,
-    /// It is gone. Its PID 1 ended with this code.
-    Exited(i64),
-    /// It is gone, and the Engine did not see how it ended.
-    Unseen,
+    /// It is gone, as the Engine says.
+    Ended(EndedContainer),
 }
 
 impl Removal {
@@ -42,11 +40,11 @@ impl Removal {
         *self != Self::Pending
     }
 
-    /// The exit code of PID 1, where the Engine saw it.
-    pub fn exit_code(self) -> Option<i64> {
+    /// How it ended, as far as the Engine saw it.
+    pub fn end(self) -> EndedContainer {
         match self {
-            Self::Exited(code) => Some(code),
-            Self::Pending | Self::Unseen => None,
+            Self::Ended(end) => end,
+            Self::Pending => EndedContainer::default(),
         }
     }
 }
@@ -54,7 +52,7 @@ impl Removal {
 /// The one wait that knows how the container ends. It breaks when the Engine goes, and is
 /// then repeated: the container may have outlived the Engine. It runs beside the next step,
 /// even beside the start. A container that starts, ends and is removed before the Engine has
-/// the request counts as [`Removal::Unseen`].
+/// the request has no exit code.
 pub fn watch_removal(engine: &Engine, id: &str) -> watch::Receiver<Removal> {
     let (sender, receiver) = watch::channel(Removal::Pending);
     let (engine, id) = (engine.clone(), id.to_owned());
@@ -65,7 +63,7 @@ pub fn watch_removal(engine: &Engine, id: &str) -> watch::Receiver<Removal> {
                 () = sender.closed() => return,
             };
             if let Ok(removed) = removed {
-                sender.send_replace(removed.exit_code.map_or(Removal::Unseen, Removal::Exited));
+                sender.send_replace(Removal::Ended(removed));
                 return;
             }
             tokio::time::sleep(WAIT_RETRY_INTERVAL).await;

@@ -17,7 +17,7 @@ use super::lease::{Lease, PendingNotice, Request};
 use super::port_history::PortHistory;
 use super::unused::UnusedWorkspaces;
 use crate::audit::Audit;
-use crate::engine::State;
+use crate::engine::{EndedContainer, State};
 use crate::provision::{
     Notice, Priority, Provisioner, REMOVAL_TIMEOUT, Reason, Removal, Running, SandboxError, Status,
     UNRESPONSIVE_TIMEOUT, connect_to,
@@ -108,8 +108,8 @@ impl Owner {
         loop {
             let request = tokio::select! {
                 () = ending.cancelled() => return,
-                code = gone(self.running.as_mut()) => {
-                    self.forget(Reason::from_exit_code(code), code);
+                end = gone(self.running.as_mut()) => {
+                    self.forget(Reason::of(end), end.exit_code);
                     continue;
                 }
                 request = requests.recv() => match request {
@@ -287,9 +287,12 @@ impl Owner {
         }
         let seen = timeout(REMOVAL_TIMEOUT, gone(Some(running)))
             .await
-            .unwrap_or(None);
-        let code = seen.or(said);
-        self.forget(Reason::from_exit_code(code), code);
+            .unwrap_or_default();
+        let end = EndedContainer {
+            exit_code: seen.exit_code.or(said),
+            ..seen
+        };
+        self.forget(Reason::of(end), end.exit_code);
         Ok(())
     }
 
@@ -346,13 +349,12 @@ impl Owner {
     }
 }
 
-/// Resolves when the container is gone, with its exit code where it was seen.
-/// Never without a container.
-async fn gone(running: Option<&mut Running>) -> Option<i64> {
+/// Resolves when the container is gone, with how it ended. Never without a container.
+async fn gone(running: Option<&mut Running>) -> EndedContainer {
     let Some(running) = running else {
         return std::future::pending().await;
     };
     let known = running.removal.wait_for(Removal::is_known).await;
     // An error: the task that waits has ended with the runtime.
-    known.ok()?.exit_code()
+    known.map(|known| known.end()).unwrap_or_default()
 }

@@ -287,17 +287,15 @@ impl DockerEngine {
                 Box::pin(docker.wait_container(segment("container", &id)?, Some(options)));
             match answers.next().await {
                 None => Err(engine.unavailable("the wait ended without an answer")),
-                Some(Ok(ContainerWaitResponse { status_code, .. })) => Ok(EndedContainer {
-                    exit_code: Some(status_code),
-                }),
+                Some(Ok(ContainerWaitResponse { status_code, .. })) => {
+                    Ok(EndedContainer::with_code(Some(status_code)))
+                }
                 // bollard's form of a code other than 0.
                 Some(Err(BollardError::DockerContainerWaitError { code, .. })) => {
-                    Ok(EndedContainer {
-                        exit_code: Some(code),
-                    })
+                    Ok(EndedContainer::with_code(Some(code)))
                 }
                 Some(Err(error)) => match engine.bollard_error("wait", CLIENT_TIMEOUT, error) {
-                    error if error.status() == Some(404) => Ok(EndedContainer { exit_code: None }),
+                    error if error.status() == Some(404) => Ok(EndedContainer::default()),
                     error => Err(error),
                 },
             }

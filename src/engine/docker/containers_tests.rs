@@ -40,9 +40,7 @@ async fn a_container_goes_from_absent_to_gone() {
         engine.start(&id).await.unwrap();
         assert_eq!(
             gone.await.unwrap().unwrap(),
-            EndedContainer {
-                exit_code: Some(75)
-            }
+            EndedContainer::with_code(Some(75))
         );
         assert!(engine.inspect(&id).await.unwrap().is_none());
     })
@@ -61,10 +59,7 @@ async fn what_is_done_already_is_no_error() {
         assert_eq!(gone.await.unwrap().unwrap().exit_code, Some(137));
 
         engine.remove(&id).await.unwrap();
-        assert_eq!(
-            engine.ended(&id).await.unwrap(),
-            EndedContainer { exit_code: None }
-        );
+        assert_eq!(engine.ended(&id).await.unwrap(), EndedContainer::default());
         let error = engine.start(&id).await.unwrap_err();
         assert!(matches!(error, EngineError::Missing { .. }), "{error:?}");
     })

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::KubernetesEngine;
+use super::api_call::{ApiCall, UPDATE_TIMEOUT};
 use super::channel::split;
-use super::client::{ApiCall, ObjectKind, UPDATE_TIMEOUT};
+use super::client::ObjectKind;
 use super::error::unavailable;
 use super::names::PodId;
 use super::pod::{CONTAINER, PodFacts};

@@ -10,15 +10,10 @@ use kube::client::Connection;
 use serde_json::Value;
 use tracing::{Instrument as _, debug_span};
 
+use super::api_call::ApiCall;
 use super::error::from_kube;
 use crate::engine::error::EngineError;
 use crate::meter::Meter;
-
-/// Requests that the API server answers from its store.
-pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Requests that write, after all webhooks: Kubernetes gives each of those 10 s.
-pub const UPDATE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// From a request to a connection, if the API server is gone.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,34 +51,6 @@ impl ObjectKind {
             Self::Pods => ("/api/v1", "pods"),
             Self::Claims => ("/api/v1", "persistentvolumeclaims"),
             Self::Leases => ("/apis/coordination.k8s.io/v1", "leases"),
-        }
-    }
-}
-
-/// What a call is about: its name in metrics and errors, its time, and the object's name.
-#[derive(Debug, Clone, Copy)]
-pub struct ApiCall<'a> {
-    pub name: &'static str,
-    pub object: &'a str,
-    pub timeout: Duration,
-}
-
-impl<'a> ApiCall<'a> {
-    pub const fn query(name: &'static str, object: &'a str) -> Self {
-        let timeout = QUERY_TIMEOUT;
-        Self {
-            name,
-            object,
-            timeout,
-        }
-    }
-
-    pub const fn update(name: &'static str, object: &'a str) -> Self {
-        let timeout = UPDATE_TIMEOUT;
-        Self {
-            name,
-            object,
-            timeout,
         }
     }
 }

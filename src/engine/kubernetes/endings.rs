@@ -15,15 +15,17 @@ use serde_json::{Value, json};
 use tracing::{debug, warn};
 
 use super::KubernetesEngine;
-use super::client::{ApiCall, ObjectKind};
+use super::api_call::ApiCall;
+use super::client::ObjectKind;
+use super::end_cause::end_cause;
 use super::names::PodId;
 use super::pod::FINALIZER;
-use super::pod_state::{ExitCode, PodPhase, claims, last_words};
+use super::pod_state::{PodPhase, claims, last_words};
 use super::pods::changed;
 use super::start::is_same;
 use super::writer::{WRITER, WriterRecord};
-use crate::engine::EndedContainer;
 use crate::engine::error::EngineError;
+use crate::engine::{EndCause, EndedContainer};
 
 impl KubernetesEngine {
     /// Deletes it, and frees its name when it has ended. One that is gone, or going, is fine.
@@ -110,33 +112,40 @@ impl KubernetesEngine {
     /// Those of every call, for the first look only.
     pub async fn ended(&self, id: &str) -> Result<EndedContainer, EngineError> {
         let Some(pod) = self.pod(id).await? else {
-            return Ok(EndedContainer { exit_code: None });
+            return Ok(EndedContainer::default());
         };
-        let exit_code = self.end_of(&PodId::of(&pod)).await?;
-        Ok(EndedContainer { exit_code })
+        self.end_of(&PodId::of(&pod)).await
     }
 
-    async fn end_of(&self, id: &PodId) -> Result<ExitCode, EngineError> {
+    async fn end_of(&self, id: &PodId) -> Result<EndedContainer, EngineError> {
         let watch = self.connect().await?.watch.clone();
         let mut changes = watch.changes();
         let mut current = self.pod(&id.to_string()).await?.map(Arc::new);
-        let mut is_discarded = false;
+        let mut cause = None;
         loop {
             let Some(pod) = current else {
                 self.forget(&id.uid);
-                return Ok(None);
+                return Ok(EndedContainer {
+                    exit_code: None,
+                    cause,
+                });
             };
-            if let PodPhase::Ended(code) = PodPhase::of(&pod) {
+            if cause.is_none() {
+                cause = end_cause(&pod);
+            }
+            if let PodPhase::Ended(exit_code) = PodPhase::of(&pod) {
                 if let Some(words) = last_words(&pod) {
                     debug!(%id, words, "the Pod has ended");
                 }
                 self.free(&pod).await?;
-                return Ok(code);
+                return Ok(EndedContainer { exit_code, cause });
             }
-            if !is_discarded && let Some(error) = changed(self.wanted(&id.uid).as_deref(), &pod) {
+            if cause != Some(EndCause::Changed)
+                && let Some(error) = changed(self.wanted(&id.uid).as_deref(), &pod)
+            {
                 warn!(%id, error = &error as &dyn std::error::Error, "changed from outside: removing");
                 self.discard(id).await;
-                is_discarded = true;
+                cause = Some(EndCause::Changed);
             }
             // The watch lives as long as this engine. Most changes are those of other Pods.
             loop {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use kube::Error;
 use kube::core::Status;
 
-use super::client::ApiCall;
+use super::api_call::ApiCall;
 use crate::engine::error::{Cause, EngineError, shorten};
 
 /// What to do about a missing permission.

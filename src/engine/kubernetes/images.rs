@@ -6,7 +6,7 @@ use casemate_protocol::HelloReply;
 use http::Method;
 
 use super::KubernetesEngine;
-use super::client::ApiCall;
+use super::api_call::ApiCall;
 use crate::engine::error::EngineError;
 use crate::engine::rootfs::files_digest;
 use crate::engine::{

@@ -3,7 +3,8 @@
 use http::Method;
 
 use super::KubernetesEngine;
-use super::client::{ApiCall, present};
+use super::api_call::ApiCall;
+use super::client::present;
 use super::names::object;
 use super::writer::NodeFacts;
 use crate::engine::error::EngineError;

@@ -22,7 +22,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::client::{Api, ApiCall, ObjectKind, request, selector};
+use super::api_call::ApiCall;
+use super::client::{Api, ObjectKind, request, selector};
 use super::names::{CASEMATE, MANAGED_BY};
 use crate::engine::error::EngineError;
 

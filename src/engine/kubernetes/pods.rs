@@ -6,7 +6,8 @@ use serde_json::Value;
 use tracing::debug;
 
 use super::KubernetesEngine;
-use super::client::{ApiCall, ObjectKind};
+use super::api_call::ApiCall;
+use super::client::ObjectKind;
 use super::names::{CASEMATE, MANAGED_BY, PodId, annotations, object, selectors};
 use super::pod::PodFacts;
 use super::pod_state::{self, PodPhase};

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::KubernetesEngine;
-use super::client::{ApiCall, ObjectKind};
+use super::api_call::ApiCall;
+use super::client::ObjectKind;
 use super::names::PodId;
 use super::pod_state::{PodPhase, obstacle, unscheduled};
 use super::pods::changed;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
-use super::client::{ApiCall, ObjectKind};
+use super::api_call::ApiCall;
+use super::client::ObjectKind;
 use super::names::{annotations, labels_of, object, selectors};
 use super::pod_state::{PodPhase, claims};
 use super::pods::not_here;

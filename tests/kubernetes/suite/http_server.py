@@ -1,0 +1,79 @@
+"""A server over HTTP, outside the cluster or in it, and an application that names its users."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import time
+
+from cluster import WORK
+from server import PROGRAM, settings
+
+
+class HttpServer:
+    """A server with a port of its own. `token` is an application's, which names its users."""
+
+    def __init__(self, **more):
+        self.token = token()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.log = open(WORK / f"http-{self.port}.log", "w")
+        variables = settings(auth="tokens", tokens_file=str(WORK / "tokens.toml"), **more)
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--http", f"127.0.0.1:{self.port}"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=variables,
+        )
+        self.until_ready()
+
+    def until_ready(self):
+        end = time.monotonic() + 60
+        while True:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                connection.request("GET", "/healthz")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < end and self.process.poll() is None, "the server does not listen"
+            time.sleep(0.1)
+
+    def shell(self, user, command):
+        return shell("127.0.0.1", self.port, self.token, user, command)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(90)
+        self.log.close()
+
+
+def token():
+    """The token of an application, the same for all servers of this run."""
+    kept = WORK / "application-token"
+    if not kept.exists():
+        made = subprocess.run(
+            [PROGRAM, "token", "--append", str(WORK / "tokens.toml"), "--delegate", "application"],
+            capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
+        kept.write_text(made.stdout.strip())
+    return kept.read_text()
+
+
+def shell(host, port, token, user, command):
+    """The answer of `POST /v1/exec`; an error of the server's is an exception."""
+    connection = http.client.HTTPConnection(host, port, timeout=240)
+    headers = {"Authorization": f"Bearer {token}", "X-Casemate-User": user, "Content-Type": "application/json"}
+    connection.request("POST", "/v1/exec", json.dumps({"command": command}), headers)
+    response = connection.getresponse()
+    text = response.read().decode()
+    assert response.status == 200, f"{response.status}: {text}"
+    return json.loads(text)
