@@ -61,9 +61,21 @@ programs_of() {
         echo "$kubernetes"
         go env GOVERSION GOARCH
         declare -f build_programs
-        cat "$sources"/go.* "$sources"/*/*.go "$here/build-pause-image"
+        cat "$sources"/go.* "$sources"/{pause,provisioner}/*.go "$here/build-pause-image"
     } | sha256)
     echo "$cache/programs-${hash:0:12}"
+}
+
+# Prints the directory of Helm, which may not exist.
+helm_of() {
+    local hash
+    hash=$({ go env GOVERSION GOARCH; declare -f build_helm; cat "$sources"/helm/go.*; } | sha256)
+    echo "$cache/helm-${hash:0:12}"
+}
+
+build_helm() {
+    (cd "$sources/helm" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$1/made/" helm.sh/helm/v3/cmd/helm) \
+        >"$1/log" 2>&1 || build_failed "$1" "go build failed"
 }
 
 # The directories are where the lab mounts something: the root is read-only.
@@ -112,6 +124,7 @@ build() {
     mkdir -p "$cache"
     built root "$(root_of)" "a root file system of Debian $release"
     built programs "$(programs_of)" "Kubernetes $kubernetes: about 20 minutes of one processor, the first time"
+    built helm "$(helm_of)" "Helm, which renders the chart: 3 minutes"
     exec 9>&-
 }
 

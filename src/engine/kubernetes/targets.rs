@@ -33,7 +33,9 @@ fn resolvers(text: &str) -> impl Iterator<Item = SocketAddr> {
         let mut words = line.split_whitespace();
         (words.next()? == "nameserver").then(|| words.next()?.parse().ok())?
     });
-    addresses.map(|address: IpAddr| SocketAddr::new(address, 53))
+    // At a loopback address a sandbox reaches only itself.
+    let outside = addresses.filter(|address: &IpAddr| !address.is_loopback());
+    outside.map(|address| SocketAddr::new(address, 53))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ func run(kubeconfig, disks string) error {
 	if err != nil {
 		return err
 	}
+	// The default of 5 requests a second is one volume a second.
+	config.QPS, config.Burst = 100, 200
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

@@ -1,12 +1,13 @@
 """Tries a server on a real cluster. Runs in one: see scripts/test-kubernetes.
 
-CASEMATE is the program, PREPARED the image that all nodes have. Arguments: the names of the tests to run; without
+CASEMATE is the program, PREPARED and SERVER_IMAGE are images that all nodes have. Arguments: the names of the tests to run; without
 any, all. Each test is a function, and its name says what holds.
 """
 
 import sys
 import time
 
+import chart
 import faults
 import figures
 import permissions
@@ -33,6 +34,8 @@ TESTS = [
     faults.a_pod_that_is_deleted_by_force_is_followed_only_by_one_that_is_alone,
     faults.a_node_that_boots_again_frees_the_workspaces_that_it_had,
     faults.a_node_that_is_cut_off_keeps_its_workspace_to_itself,
+    chart.the_chart_is_linted_and_admitted_at_pod_security_restricted,
+    chart.servers_in_pods_serve_users_and_an_upgrade_costs_no_call,
     figures.figures,
 ]
 

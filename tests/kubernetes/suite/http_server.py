@@ -68,10 +68,10 @@ def token():
     return kept.read_text()
 
 
-def shell(host, port, token, user, command):
-    """The answer of `POST /v1/exec`; an error of the server's is an exception."""
-    connection = http.client.HTTPConnection(host, port, timeout=240)
-    headers = {"Authorization": f"Bearer {token}", "X-Casemate-User": user, "Content-Type": "application/json"}
+def shell(address, port, token, user, command, name=None):
+    """The answer of `POST /v1/exec`; an error of the server's is an exception. `name`: what the server is called by."""
+    connection = http.client.HTTPConnection(address, port, timeout=240)
+    headers = {"Host": name or f"{address}:{port}", "Authorization": f"Bearer {token}", "X-Casemate-User": user, "Content-Type": "application/json"}
     connection.request("POST", "/v1/exec", json.dumps({"command": command}), headers)
     response = connection.getresponse()
     text = response.read().decode()

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 from cluster import ROOT, eventually, k, pod_of, pods_of
 from server import PROGRAM, Server, settings
@@ -36,9 +37,17 @@ def scenario(user):
         k("delete", "pod", before["name"], "--wait=false")
         is_gone = lambda: all(pod["metadata"]["uid"] != before["uid"] for pod in pods_of(user))
         eventually("the Pod is freed", is_gone, 20)
+        # Without it the server lists all Pods again and again.
+        assert "the watch of Pods broke" not in Path(server.log.name).read_text(), "there is no watch"
         assert server.shell("cat note")["stdout"] == "kept\n"
-    removed = subprocess.run([PROGRAM, "rm", "--volume", "--force", user], env=settings(), capture_output=True, text=True, timeout=120)
-    assert removed.returncode == 0, removed.stderr
+    casemate("hold", user)
+    casemate("hold", "--release", user)
+    casemate("rm", "--volume", "--force", user)
+
+
+def casemate(*arguments):
+    done = subprocess.run([PROGRAM, *arguments], env=settings(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def rules():

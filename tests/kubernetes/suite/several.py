@@ -28,21 +28,34 @@ def fifty_users_at_once_have_one_pod_each():
     users = [f"guest{number}" for number in range(USERS)]
     with HttpServer() as one, HttpServer() as other, concurrent.futures.ThreadPoolExecutor(USERS) as pool:
         begun = time.monotonic()
-        calls = [pool.submit((one, other)[number % 2].shell, user, "cat /proc/1/cpuset")
-                 for number, user in enumerate(users)]
+        calls = [pool.submit(patient, (one, other)[number % 2], user) for number, user in enumerate(users)]
         done = [call.result() for call in calls]
         seconds = time.monotonic() - begun
-        assert all(answer["outcome"] == "exited" and answer["exit_code"] == 0 for answer in done), done
-        assert len({answer["stdout"] for answer in done}) == USERS, "two users share a Pod"
+        pods_seen = [seen for seen, _ in done]
+        assert len(set(pods_seen)) == USERS, "two users share a Pod"
         # Now the other server is asked for each: no user gets a second Pod.
-        again = [pool.submit((other, one)[number % 2].shell, user, "cat /proc/1/cpuset")
-                 for number, user in enumerate(users)]
-        assert [call.result()["stdout"] for call in again] == [answer["stdout"] for answer in done]
+        again = [pool.submit(patient, (other, one)[number % 2], user) for number, user in enumerate(users)]
+        assert [call.result()[0] for call in again] == pods_seen
         pods = [pod for pod in objects("pods") if pod["metadata"]["annotations"].get("io.casemate.user") in users]
         assert len(pods) == USERS, len(pods)
         used = {pod["spec"]["nodeName"] for pod in pods}
         assert used == set(nodes()), used
-        print(f"   {USERS} new users at once on {len(used)} nodes: all answered after {seconds:.1f} s")
+        retried = sum(tries > 1 for _, tries in done)
+        print(f"   {USERS} new users at once on {len(used)} nodes: all answered after {seconds:.1f} s; "
+              f"{retried} were told to retry first")
+
+
+def patient(server, user):
+    """The Pod that answers, and after how many calls: a busy cluster may not have one within a call's 45 s."""
+    tries = 1
+    while True:
+        try:
+            answer = server.shell(user, "cat /proc/1/cpuset")
+            assert answer["exit_code"] == 0, answer
+            return answer["stdout"], tries
+        except AssertionError as error:
+            assert "sandbox_unavailable" in str(error) and "nothing was run" in str(error) and tries < 10, error
+            tries += 1
 
 
 def a_server_that_is_killed_costs_no_call_of_another():
