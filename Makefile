@@ -7,10 +7,10 @@ SHELL := bash
 # Where rustup puts cargo, which a shell that is not a login shell may lack.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help setup image image-data server-image build demo test test-quick test-engines test-vm test-kubernetes cluster clients bench bench-egress lint clean-engine rust
+.PHONY: help setup image image-data server-image build demo test test-quick test-engines test-vm test-arm64 test-kubernetes cluster clients bench bench-egress lint clean-engine rust
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make sure that a Docker Engine answers, and make the image for sandboxes
 	@scripts/setup-engine
@@ -62,6 +62,9 @@ test-engines: rust setup ## run all integration tests on this machine's Engine, 
 
 test-vm: rust setup ## run them in a virtual machine (cgroup v2, systemd, AppArmor), and outside it as with Docker Desktop
 	@scripts/test-vm
+
+test-arm64: rust setup ## run some of them in a virtual machine with an arm64 kernel, cross-compiled
+	@scripts/test-arm64
 
 test-kubernetes: rust setup ## try the server on a Kubernetes cluster of this machine's own (docs/kubernetes.md)
 	@scripts/test-kubernetes

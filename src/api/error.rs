@@ -192,8 +192,9 @@ impl ToolError {
                 Code::NoSpace,
                 " Delete files in a running sandbox, or ask the operator to free space, then retry.",
             ),
-            // The container ended while it was being created or called.
-            EngineError::Missing { .. }
+            // The container ended while it was being created or called, or its name is not free.
+            EngineError::Conflict { .. }
+            | EngineError::Missing { .. }
             | EngineError::NotRunning { .. }
             | EngineError::Exec { .. } => (
                 Code::SandboxUnavailable,

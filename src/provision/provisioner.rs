@@ -1,6 +1,7 @@
 //! From nothing to a container whose PID 1 answers: found and adopted, or made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -17,7 +18,7 @@ use super::running::Running;
 use super::shared_data;
 use super::spec::Spec;
 use super::status::{Notice, Status};
-use super::timeouts::{NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
+use super::timeouts::{LEASE_TIMEOUT, NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
 use super::volumes::Volumes;
 use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, RunAs, SharedMount, State, Workspace,
@@ -36,32 +37,37 @@ pub struct Provisioner {
     pub creator: Creator,
 }
 
-/// How long a container that was found may stay as it is, and what its removal means for the
-/// user.
+/// What a search for the container meets on the way, and what that means for the user.
+#[derive(Default)]
 struct Search {
-    /// Until then its name may be in use.
-    name_conflict: Instant,
-    /// Until then PID 1 may give no answer.
-    unresponsive: Instant,
+    /// The name is in use, but no container of it was found.
+    name_in_use: Sighting,
+    /// A container that does not run.
+    not_running: Sighting,
+    /// A container whose PID 1 gives no answer.
+    unresponsive: Sighting,
     notice: Option<Notice>,
 }
 
-impl Search {
-    fn new() -> Self {
-        Self {
-            name_conflict: Instant::now() + NAME_CONFLICT_TIMEOUT,
-            unresponsive: Instant::now() + UNRESPONSIVE_TIMEOUT,
-            notice: None,
+/// For how long the same was seen. It counts from the first sight, not from the start of the search,
+/// which may wait for the image and for capacity in between.
+#[derive(Default)]
+struct Sighting(Option<(String, Instant)>);
+
+impl Sighting {
+    /// Notes that `it` is seen now, and returns since when.
+    fn note(&mut self, it: &str) -> Duration {
+        match &self.0 {
+            Some((seen, since)) if seen == it => since.elapsed(),
+            _ => {
+                self.0 = Some((it.to_owned(), Instant::now()));
+                Duration::ZERO
+            }
         }
     }
 
-    /// The container may be on its way out from now on.
-    fn restart(&mut self) {
-        self.name_conflict = Instant::now() + NAME_CONFLICT_TIMEOUT;
-    }
-
-    fn is_over(&self) -> bool {
-        Instant::now() > self.name_conflict
+    fn forget(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -94,20 +100,23 @@ impl Provisioner {
             status.send_replace(Status::Creating);
             return Ok((self.create(name, priority, status).await?, None));
         }
-        let mut search = Search::new();
+        let mut search = Search::default();
         loop {
             status.send_replace(Status::Creating);
             match self.engine().inspect(name).await? {
                 Some(found) => {
+                    search.name_in_use.forget();
                     if let Some((running, notice)) = self.take(&found, status, &mut search).await? {
                         return Ok((running, search.notice.or(notice)));
                     }
                 }
                 None => match self.create(name, priority, status).await {
                     Ok(running) => return Ok((running, search.notice)),
-                    // Another server was faster, or the name is not free yet.
+                    // Another server was faster, or the name is not free yet. Podman reserves a
+                    // name before it shows the container, and frees it after that is gone.
                     Err(SandboxError::Engine(error))
-                        if is_conflict(&error) && !search.is_over() => {}
+                        if is_conflict(&error) && search.name_in_use.note(name) < LEASE_TIMEOUT => {
+                    }
                     Err(error) => return Err(error),
                 },
             }
@@ -192,7 +201,7 @@ impl Provisioner {
                 let message = "the user's container is paused".to_owned();
                 return Err(EngineError::Exec { message }.into());
             }
-            _ if !search.is_over() => return Ok(None),
+            _ if search.not_running.note(&found.id) < NAME_CONFLICT_TIMEOUT => return Ok(None),
             State::Created => debug!(
                 container = found.id,
                 "removing a container that was never started"
@@ -200,7 +209,7 @@ impl Provisioner {
             state => warn!(container = found.id, ?state, "removing a dead container"),
         }
         self.engine().remove(&found.id).await?;
-        search.restart();
+        search.not_running.forget();
         Ok(None)
     }
 
@@ -210,20 +219,22 @@ impl Provisioner {
         status: &watch::Sender<Status>,
         search: &mut Search,
     ) -> Result<Option<(Running, Option<Notice>)>, SandboxError> {
-        let adopted = async {
-            let spec = self.container_spec(status).await?;
-            adopt(self.engine(), found, &spec).await
+        let spec = self.container_spec(status).await;
+        let silent = search.unresponsive.note(&found.id);
+        let adopted = match spec {
+            Ok(spec) => adopt(self.engine(), found, &spec).await,
+            Err(error) => Err(error),
         };
-        match adopted.await {
+        match adopted {
             Ok(None) => search.notice = Some(Notice::Restarted(Reason::Retired)),
             // It may have ended between the look and the exec.
             Err(error) if error.may_be_an_end() => {
                 debug!(error = &error as &dyn std::error::Error, "looking again");
-                if Instant::now() > search.unresponsive {
+                if silent > UNRESPONSIVE_TIMEOUT {
                     warn!(container = found.id, "PID 1 does not answer: removing");
                     self.rename_stuck(&found.id).await?;
                     search.notice = Some(Notice::Restarted(Reason::Unresponsive));
-                    search.unresponsive = Instant::now() + UNRESPONSIVE_TIMEOUT;
+                    search.unresponsive.forget();
                 }
             }
             Ok(Some(adopted)) => {
@@ -232,7 +243,6 @@ impl Provisioner {
             }
             Err(error) => return Err(error),
         }
-        search.restart();
         Ok(None)
     }
 

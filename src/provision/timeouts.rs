@@ -9,8 +9,8 @@ pub const LEASE_TIMEOUT: Duration = Duration::from_secs(45);
 /// After PID 1 has ended, the Engine removes the container within this time.
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a name may be in use by a container that is on its way out, or by
-/// one that another server has made and not started.
+/// How long a container may be there that does not run: one that is on its way out, or that another
+/// server has made and not started.
 pub const NAME_CONFLICT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two looks at such a container.

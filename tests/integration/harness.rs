@@ -34,7 +34,7 @@ pub use engine::Engine;
 pub use http::{Answer, HttpServer, MODERN, Reply, connect};
 pub use instance::Instance;
 pub use not_run::{not_run, not_run_but_in_ci};
-pub use proxy::{Proxy, Withholding, WithoutMemoryLimit};
+pub use proxy::{HoldingCreates, Proxy, Withholding, WithoutMemoryLimit};
 pub use rpc::{CallResult, Pending, Rpc};
 pub use server::{Server, TestServer};
 pub use setting_file::{SettingFile, token_row};

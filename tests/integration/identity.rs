@@ -5,11 +5,13 @@ mod foreign;
 mod ids;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use casemate::identity::{Instance as InstanceName, SandboxName, User};
 use futures_util::future::join_all;
+use serde_json::json;
 
-use crate::harness::{CallResult, Instance, Server, TestServer};
+use crate::harness::{CallResult, Directory, HoldingCreates, Instance, Server, TestServer, host};
 
 /// The name of a stdio user's container and volume.
 fn sandbox_name(instance: &Instance, user: &str) -> String {
@@ -85,4 +87,37 @@ async fn two_servers_of_one_user_share_a_container_and_lose_no_call() {
         ran.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(),
         all
     );
+}
+
+/// Longer than a container may stay without being started. The wait for an image or for a busy Engine
+/// can be as long.
+const LONG: Duration = Duration::from_secs(6);
+
+/// On each Engine in its own words: Docker's 409, Podman's 500.
+#[tokio::test]
+async fn a_server_that_comes_late_with_its_container_uses_the_one_that_another_made() {
+    let (instance, directory) = (Instance::new(), Directory::new(0));
+    let socket = std::path::Path::new(directory.text()).join("engine");
+    let target = host::socket().expect("the Engine has a socket");
+    let mut engine = HoldingCreates::new(socket, target);
+    let first = TestServer::on(&instance).env("CASEMATE_WARM", "off");
+    let first = first.start().await;
+    let late = TestServer::on(&instance)
+        .env("CASEMATE_WARM", "off")
+        .env("DOCKER_HOST", &engine.uri());
+    let late = late.start().await;
+    let (_, pending) = late
+        .start_call("shell_exec", json!({ "command": "cat made" }))
+        .await;
+    engine.until_held().await;
+    let started = tokio::time::Instant::now();
+    let made = first.shell("echo by the first > made").await;
+    assert_eq!(made.exit_code(), 0, "{}", made.0);
+    let container = instance.container();
+    tokio::time::sleep_until(started + LONG).await;
+    engine.pass();
+    let answer = pending.answer().await.expect("an answer");
+    let result = CallResult(answer["result"].clone());
+    assert_eq!(result.stdout(), "by the first\n", "{}", result.0);
+    assert_eq!(instance.container(), container);
 }

@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn the_clusters_dns_is_read_from_resolv_conf() {
-        let text =
-            "search a.svc\nnameserver 10.96.0.10\n# nameserver 1.1.1.1\nnameserver fd00::a\n";
+        let text = "search a.svc\nnameserver 10.96.0.10\n# nameserver 1.1.1.1\n\
+                    nameserver 127.0.0.1\nnameserver ::1\nnameserver fd00::a\n";
         let found: Vec<String> = resolvers(text).map(|one| one.to_string()).collect();
         assert_eq!(found, ["10.96.0.10:53", "[fd00::a]:53"]);
     }

@@ -167,3 +167,31 @@ async fn a_child_in_the_background_delays_no_answer_and_lives_on() {
     })
     .await;
 }
+
+/// Each process starts its successor and ends at once, until there is a file `stop`.
+const SUCCESSION: &str = r#"
+#include <unistd.h>
+int main(void) {
+    while (access("stop", F_OK))
+        if (fork() > 0)
+            _exit(0);
+}
+"#;
+
+/// A look at all processes, one after the other, may meet none of them alive.
+#[tokio::test]
+async fn processes_that_replace_one_another_faster_than_they_are_counted_are_told_of() {
+    let server = TestServer::new().start().await;
+    server.write("succession.c", SUCCESSION).await;
+    let built = server.shell("cc -O2 -o succession succession.c").await;
+    assert_eq!(built.exit_code(), 0, "{}", built.0);
+    for attempt in 0..20 {
+        let result = server
+            .shell("rm -f stop; ./succession > /dev/null 2>&1 & sleep 0.1")
+            .await;
+        assert_eq!(result.exit_code(), 0, "{}", result.0);
+        let survivors = result.field("survivors").as_u64().unwrap_or(0);
+        assert!(survivors > 0, "attempt {attempt}: {}", result.0);
+        server.write("stop", "").await;
+    }
+}

@@ -9,6 +9,9 @@
  *   2  end with code 0 instead of becoming the command
  *   3  forge the failure, leave a copy that becomes the command, and end with code 127
  * One line "caught MODE" for each goes to standard output. It ends when there is a file "stop".
+ *
+ * The copy of mode 3 looks like a child that waits for its order, and is left alone: made to end as in
+ * mode 2 it would never become the command, and it would be true that nothing is left of that.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -18,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -93,15 +97,22 @@ static long system_call_instruction(int pid) {
     return 0;
 }
 
+/* For each id whether a process of it was attacked or is a copy; shared with all attackers. */
+static char *seen;
+static const int IDS = 1 << 22;
+
 static struct user_regs_struct saved;
 static unsigned long instruction, room;
 
-/* One instruction on; a signal that was on its way is swallowed. */
+/* One instruction on; a signal that was on its way is swallowed. A stop that was asked for before does not count:
+ * no instruction was run then. */
 static void step(int pid) {
     int status;
     for (int n = 0; n < 10; n++) {
         ptrace(PTRACE_SINGLESTEP, pid, 0, 0);
-        if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status) || WSTOPSIG(status) == SIGTRAP)
+        if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+            return;
+        if (WSTOPSIG(status) == SIGTRAP && status >> 16 != PTRACE_EVENT_STOP)
             return;
     }
 }
@@ -196,8 +207,11 @@ static void attack(int pid, int mode) {
         unsigned long copy = 0;
         call(pid, SYS_fork, 0, 0, 0);
         ptrace(PTRACE_GETEVENTMSG, pid, 0, &copy);
-        if (copy && waitpid(copy, &status, __WALL) == (int)copy)
+        if (copy && waitpid(copy, &status, __WALL) == (int)copy) {
+            /* Before its parent's end, which makes it a child of the supervisor. */
+            seen[copy] = 1;
             go_on(copy);
+        }
         /* To the end of the fork, which would overwrite the next call's number. */
         step(pid);
         ptrace(PTRACE_SETOPTIONS, pid, 0, 0);
@@ -209,15 +223,17 @@ static void attack(int pid, int mode) {
 }
 
 int main(void) {
-    static char seen[1 << 22];
     int mode = 0;
+    seen = mmap(NULL, IDS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (seen == MAP_FAILED)
+        return 1;
     signal(SIGCHLD, SIG_IGN);
     while (!is_over()) {
         DIR *processes = opendir("/proc");
         struct dirent *entry;
         while (processes && (entry = readdir(processes))) {
             int pid = atoi(entry->d_name);
-            if (pid <= 1 || pid >= (int)sizeof seen || seen[pid] || !is_waiting_child(pid))
+            if (pid <= 1 || pid >= IDS || seen[pid] || !is_waiting_child(pid))
                 continue;
             seen[pid] = 1;
             if (fork() == 0) {

@@ -131,6 +131,93 @@ async fn pass(here: UnixStream, there: UnixStream, count: watch::Sender<usize>, 
     }
 }
 
+/// A socket in front of an Engine that holds the making of containers back until it is told to pass
+/// it on. Dropping it closes it.
+#[derive(Debug)]
+pub struct HoldingCreates {
+    socket: PathBuf,
+    held: watch::Receiver<usize>,
+    passes: watch::Sender<bool>,
+    accepting: AbortHandle,
+}
+
+/// Part of the request for a container with a name, in its first line.
+const CREATE: &[u8] = b"/containers/create?name=";
+
+impl HoldingCreates {
+    /// Listens at `socket`, in front of the Engine at the socket `target`.
+    pub fn new(socket: PathBuf, target: String) -> Self {
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let (count, held) = watch::channel(0);
+        let (passes, is_passed) = watch::channel(false);
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut here, _)) = listener.accept().await {
+                let mut there = UnixStream::connect(&target).await.expect("an Engine");
+                let (count, is_passed) = (count.clone(), is_passed.clone());
+                connections.spawn(async move {
+                    let (mut requests, mut answers) = here.split();
+                    let (mut back, mut on) = there.split();
+                    tokio::select! {
+                        () = hold(&mut requests, &mut on, count, is_passed) => {}
+                        _ = copy(&mut back, &mut answers) => {}
+                    }
+                });
+            }
+        });
+        Self {
+            socket,
+            held,
+            passes,
+            accepting: accepting.abort_handle(),
+        }
+    }
+
+    /// Its address.
+    pub fn uri(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Waits until one is held back.
+    pub async fn until_held(&mut self) {
+        let held = self.held.wait_for(|count| *count > 0).await;
+        held.expect("it accepts");
+    }
+
+    /// Passes on what it holds, and all later ones at once.
+    pub fn pass(&self) {
+        self.passes.send_replace(true);
+    }
+}
+
+impl Drop for HoldingCreates {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// The client waits for each answer, so a request is where a read begins.
+async fn hold(
+    requests: &mut ReadHalf<'_>,
+    on: &mut WriteHalf<'_>,
+    count: watch::Sender<usize>,
+    mut is_passed: watch::Receiver<bool>,
+) {
+    let mut chunk = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = requests.read(&mut chunk).await {
+        let line = chunk[..length].split(|byte| *byte == b'\r').next();
+        if line.is_some_and(|line| line.windows(CREATE.len()).any(|part| part == CREATE)) {
+            count.send_modify(|count| *count += 1);
+            if is_passed.wait_for(|passed| *passed).await.is_err() {
+                return;
+            }
+        }
+        if on.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// A socket in front of an Engine that says of its host that it cannot limit memory, as one of a
 /// user without privileges on cgroup v1 does. Dropping it closes it.
 #[derive(Debug)]

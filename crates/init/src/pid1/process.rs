@@ -13,13 +13,14 @@ use super::reaper::{Reaper, TreeReaped};
 use super::reports::Reports;
 use super::start_failure::{self, SpawnFailure};
 use super::supervisors::{Input, Streams, Supervisors};
+use crate::procfs;
 use crate::supervisor::{ExitDetails, Fact, FinalStatus, ProcessIdentity, RunRequest};
+use crate::tree;
 
 /// How long the end of a command that was killed may take to be told.
 const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a supervisor whose command seems not to have run may take to say that nothing
-/// is left.
+/// How long a supervisor may take to say that nothing is left, where that seems so.
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A supervisor that was started, and the evidence about its command.
@@ -101,7 +102,7 @@ impl Process {
     /// It did not run.
     pub async fn verdict(&mut self) -> Result<ExitDetails, Failure> {
         if self.evidence.seems_not_started() {
-            let _ = timeout(CONFIRMATION_TIMEOUT, self.emptied()).await;
+            self.confirm_emptied().await;
         }
         match self.evidence.verdict() {
             Some(verdict) => verdict.into_result().map_err(start_failure::not_started),
@@ -115,6 +116,39 @@ impl Process {
         while !self.evidence.is_empty() {
             self.advance().await;
         }
+    }
+
+    /// Whether nothing of the command is left, as the kernel confirms in a moment.
+    async fn confirm_emptied(&mut self) -> bool {
+        timeout(CONFIRMATION_TIMEOUT, self.emptied()).await.is_ok()
+    }
+
+    /// How many processes are left of a command that is over; at least 1 where any is.
+    ///
+    /// Processes that replace one another faster than they are read can escape a count, so only
+    /// the kernel's word stands for none.
+    pub async fn left(&mut self) -> u32 {
+        if self.is_empty() {
+            return 0;
+        }
+        let counted = self.root().map_or(0, tree::size);
+        if counted > 0 || self.confirm_emptied().await {
+            return counted;
+        }
+        u32::from(!self.has_only_its_dead())
+    }
+
+    /// Whether its supervisor has no child except the command's process, which has ended: it had
+    /// no time yet to reap that.
+    fn has_only_its_dead(&self) -> bool {
+        let dead = |child| procfs::process(child).is_none_or(|process| process.dead);
+        let children = self.root().map(tree::children);
+        children.is_some_and(|children| {
+            children.is_ok_and(|all| {
+                all.iter()
+                    .all(|&child| self.main() == Some(child) && dead(child))
+            })
+        })
     }
 
     /// Accepts one report, or what PID 1 knows itself when no more will come.

@@ -12,7 +12,6 @@ use crate::pid1::lifecycle::ActivityGuard;
 use crate::pid1::outcome::{CommandEnd, not_started};
 use crate::pid1::process::Process;
 use crate::supervisor::{ExitDetails, RunRequest};
-use crate::tree;
 
 /// How long background processes have to make room: TERM's grace and some passes of killing.
 const EVICTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -59,7 +58,7 @@ impl Commands {
         let oom_before = self.cgroup.oom_kills();
         let resort = self.supervisors.reaper().resort();
         let resorts_before = resort.taken();
-        let (process, ended, interruption) = self.run_order(command, request).await?;
+        let (mut process, ended, interruption) = self.run_order(command, request).await?;
         let hit = resort.taken() > resorts_before && !process.is_orphaned();
         let end = CommandEnd {
             ended,
@@ -67,7 +66,7 @@ impl Commands {
             doomed: command.is_doomed() || hit,
             oom_kills: self.cgroup.oom_kills().saturating_sub(oom_before),
         };
-        let survivors = self.survivors(&process);
+        let survivors = self.survivors(&mut process).await;
         let (stdout, stderr) = command.cut();
         let is_whole = |it: &Captured| it.omitted == 0 && it.overwritten == 0;
         let shown_whole = is_whole(&stdout) && is_whole(&stderr);
@@ -128,10 +127,9 @@ impl Commands {
     }
 
     /// How many processes of a command that ended still run.
-    fn survivors(&self, process: &Process) -> u32 {
+    async fn survivors(&self, process: &mut Process) -> u32 {
         match self.supervisors.reaper().resort().stuck() {
-            0 if process.is_empty() => 0,
-            0 => process.root().map_or(0, tree::size),
+            0 => process.left().await,
             // Processes that outlive the last resort have lost their supervisor.
             stuck => stuck,
         }
