@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::command::UNWATCHED_GRACE;
 use crate::bridge_key::KeyHash;
+use crate::shield::Account;
 
 /// What the server decided when it made the container.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub struct Options {
     pub bare: bool,
     /// Where the Engine cannot run the bridge as a user of its own: what a bridge shows instead.
     pub bridge_key: Option<KeyHash>,
+    /// Whom the commands run as, where PID 1 is to be of another real user: see [`crate::shield`].
+    pub account: Option<Account>,
+    /// Processes and threads that this user may have; 0: as many as the container.
+    pub processes: u64,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
@@ -37,6 +42,7 @@ impl Options {
         let (mut orphan_ttl, mut disk_floor) = (None, 0);
         let mut lost_channel_ttl = UNWATCHED_GRACE;
         let (mut shared, mut bare, mut bridge_key) = (Vec::new(), false, None);
+        let (mut account, mut processes) = (None, 0);
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
@@ -44,10 +50,12 @@ impl Options {
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
                 "--orphan-ttl-ms" => orphan_ttl = Some(millis(name, value)?),
                 "--lost-channel-ttl-ms" => lost_channel_ttl = millis(name, value)?,
-                "--disk-floor-bytes" => disk_floor = bytes(name, value)?,
+                "--disk-floor-bytes" => disk_floor = number(name, value)?,
                 "--shared" => shared.push(PathBuf::from(value)),
                 "--bare" => bare = value == "yes",
                 "--bridge-key-sha256" => bridge_key = Some(key_hash(name, value)?),
+                "--user" => account = Some(self::account(name, value)?),
+                "--processes" => processes = number(name, value)?,
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -61,6 +69,8 @@ impl Options {
             shared,
             bare,
             bridge_key,
+            account,
+            processes,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
@@ -70,10 +80,14 @@ fn key_hash(name: &str, value: &str) -> Result<KeyHash, String> {
     KeyHash::parse(value).ok_or_else(|| format!("{name}: {value}: not 64 hexadecimal digits"))
 }
 
-fn bytes(name: &str, value: &str) -> Result<u64, String> {
+fn account(name: &str, value: &str) -> Result<Account, String> {
+    Account::parse(value).ok_or_else(|| format!("{name}: {value}: not UID:GID of a user"))
+}
+
+fn number(name: &str, value: &str) -> Result<u64, String> {
     value
         .parse()
-        .map_err(|_| format!("{name}: {value}: not a number of bytes"))
+        .map_err(|_| format!("{name}: {value}: not a number"))
 }
 
 fn millis(name: &str, value: &str) -> Result<Duration, String> {
@@ -126,6 +140,20 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn commands_may_run_as_another_user_who_is_not_root() {
+        let all = ["--idle-timeout-ms=1", "--background-ttl-ms=2", "--spec=ab"];
+        let with = |argument: &str| parse(&[&all[..], &[argument, "--processes=7"]].concat());
+        let options = with("--user=65536:65537").expect("parses");
+        let account = options.account.expect("one");
+        assert_eq!((account.uid, account.gid), (65_536, 65_537));
+        assert_eq!(options.processes, 7);
+        for root in ["--user=0:0", "--user=0:5", "--user=5:0", "--user=root"] {
+            assert!(with(root).is_err_and(|error| error.contains("UID:GID")));
+        }
+        assert_eq!(parse(&all).expect("parses").account, None);
     }
 
     #[test]
