@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use casemate_protocol::sandbox_client::SandboxClient;
 use casemate_protocol::{
-    EventsRequest, HelloReply, HelloRequest, MAX_MESSAGE, PROTOCOL, RetireRequest, event,
+    EventsRequest, HelloReply, HelloRequest, MAX_MESSAGE, PROTOCOL, RetireRequest, event, shield,
 };
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -89,7 +89,8 @@ impl Channel {
     /// [`ChannelError::Silent`] when PID 1 does not answer in 10 s,
     /// [`ChannelError::Incompatible`] when it speaks another protocol,
     /// [`ChannelError::Unconfined`] when it does not report every rule of casemate-seccomp: it is
-    /// then asked to end.
+    /// then asked to end. [`ChannelError::Unshielded`] likewise, when its kernel does not keep the
+    /// user's code from PID 1.
     pub async fn open(stream: ExecStream) -> Result<Self, ChannelError> {
         Self::open_with(stream, Windows::CALLS).await
     }
@@ -131,10 +132,16 @@ impl Channel {
             });
         }
         if let Some(missing) = unreported(&hello) {
-            // If it runs nothing, it ends, so that a confined container can replace it.
-            let retire = client.retire(RetireRequest::default());
-            let retired = matches!(timeout(REPLY_TIMEOUT, retire).await, Ok(Ok(reply)) if !reply.get_ref().busy);
+            let retired = retire(&mut client).await;
             return Err(ChannelError::Unconfined { missing, retired });
+        }
+        let missing: Vec<_> = shield::missing(hello.separate, &hello.shielded).collect();
+        if !missing.is_empty() {
+            return Err(ChannelError::Unshielded {
+                missing: missing.join(", "),
+                separate: hello.separate,
+                retired: retire(&mut client).await,
+            });
         }
         let events = client.events(EventsRequest {}).await?.into_inner();
         let (sender, ending) = watch::channel(None);
@@ -186,6 +193,12 @@ impl Channel {
         let _ = timeout(REPLY_TIMEOUT, ending.wait_for(Option::is_some)).await;
         self.last_words_now()
     }
+}
+
+/// Asks a PID 1 that must not be used to end, so that another container can replace it: whether it will.
+async fn retire(client: &mut SandboxClient<Connection>) -> bool {
+    let retire = client.retire(RetireRequest::default());
+    matches!(timeout(REPLY_TIMEOUT, retire).await, Ok(Ok(reply)) if !reply.get_ref().busy)
 }
 
 /// Waits for the only event. The stream ends with the connection.

@@ -58,7 +58,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
-pub use choices::{AuthScheme, EngineChoice, GroupsClaim, Mode, Results, ToolSet};
+pub use choices::{AuthScheme, EngineChoice, GroupsClaim, Mode, Profile, Results, ToolSet};
 pub use egress::{EgressConfig, EgressWatch, RuleLayer};
 pub use environment::{Environment, MapEnvironment, ProcessEnvironment};
 pub use error::{ConfigError, Excerpt};
@@ -126,6 +126,8 @@ pub struct Config {
     /// Free space on the Engine's disk below which writes and new sandboxes are refused;
     /// [`limits::MIN_FREE_DISK`].
     pub min_free_disk: Bytes,
+    /// The Engine's runtime for the profile high.
+    pub runtime: String,
     /// The uids that users' code runs as.
     pub uids: Uids,
     /// What sandboxes are made on.
@@ -210,6 +212,7 @@ impl Config {
                 retention,
             )?,
             min_free_disk: given.bounded(S::MinFreeDisk)?,
+            runtime: given.value(S::Runtime, limits::RUNTIME.to_owned(), runtime)?,
             uids: Uids::from_layer(&given)?,
             engine: given.value(S::Engine, EngineChoice::Auto, str::parse)?,
             kubernetes: KubernetesSettings::from_layer(&given)?,
@@ -236,6 +239,14 @@ impl Config {
         let tables = self.users.all().chain(self.groups.all());
         let mut all = tables.chain([&*self.sandbox]);
         all.all(|settings| settings.mode == Mode::Bind)
+    }
+
+    /// The runtime that some sandboxes need besides the Engine's default; `None`: none does.
+    pub fn needed_runtime(&self) -> Option<&str> {
+        let tables = self.users.all().chain(self.groups.all());
+        let mut all = tables.chain([&*self.sandbox]);
+        all.any(|settings| settings.profile == Profile::High)
+            .then_some(&self.runtime)
     }
 
     /// How long this workspace is kept while it is unused; `None`: for ever. For one that has a name
@@ -309,16 +320,29 @@ impl Config {
         }
     }
 
-    /// The images of all sandboxes, each once.
-    pub fn images(&self) -> Vec<ImageRef> {
-        let mut images = vec![self.sandbox.image.clone()];
-        for own in self.users.all().chain(self.groups.all()) {
-            if !images.contains(&own.image) {
-                images.push(own.image.clone());
+    /// The images of all sandboxes with their profiles, each pair once.
+    pub fn images(&self) -> Vec<(ImageRef, Profile)> {
+        let mut images = Vec::new();
+        let tables = self.users.all().chain(self.groups.all());
+        for settings in [&*self.sandbox].into_iter().chain(tables) {
+            let image = (settings.image.clone(), settings.profile);
+            if !images.contains(&image) {
+                images.push(image);
             }
         }
         images
     }
+}
+
+/// A name as the Engine's settings have it.
+fn runtime(text: &str) -> Result<String, ValueError> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    if text.is_empty() || !text.chars().all(is_part) {
+        return Err(ValueError::Form(
+            "the name of a runtime in the Engine's settings, such as runsc",
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// `off`, or a size that is not nothing.

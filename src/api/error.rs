@@ -6,6 +6,7 @@ use std::fmt;
 use super::code::Code;
 use super::failure;
 use crate::audit::AuditWriteError;
+use crate::channel::ChannelError;
 use crate::config::limits;
 use crate::engine::EngineError;
 use crate::sandbox::{SandboxError, SandboxLimit, Uncertainty};
@@ -208,9 +209,9 @@ impl ToolError {
                 (Code::EngineError, " Nothing was run; ask the operator.")
             }
             // The error has what an operator can do.
-            EngineError::Unlimited { .. } | EngineError::NotOnKubernetes { .. } => {
-                (Code::EngineError, "")
-            }
+            EngineError::Unlimited { .. }
+            | EngineError::NoRuntime { .. }
+            | EngineError::NotOnKubernetes { .. } => (Code::EngineError, ""),
             EngineError::ImageUnusable { .. } => {
                 (Code::ImageUnusable, " Set CASEMATE_IMAGE to another.")
             }
@@ -279,6 +280,9 @@ fn unavailable(error: &SandboxError) -> String {
         SandboxError::BrokenOff => {
             "the transfer broke off: the sandbox ended, or the connection to it broke. Retry."
                 .to_owned()
+        }
+        SandboxError::Channel(error) if matches!(**error, ChannelError::Unshielded { .. }) => {
+            format!("the sandbox is not used: {error}.")
         }
         SandboxError::Channel(error) => {
             format!("the sandbox runs but does not respond: {error}. Retry; nothing was run.")

@@ -29,6 +29,20 @@ pub enum ChannelError {
         /// PID 1 ends itself.
         retired: bool,
     },
+    /// The kernel does not keep the user's code from PID 1, so nothing that PID 1 says would be true.
+    /// Such a container is never used.
+    #[error(
+        "the container's kernel does not protect {missing} from the user's code; {}",
+        remedy(*.separate)
+    )]
+    Unshielded {
+        /// What is not protected, by its names in casemate-protocol.
+        missing: String,
+        /// PID 1 has another real user than the commands.
+        separate: bool,
+        /// PID 1 ends itself.
+        retired: bool,
+    },
     /// HTTP/2 over the stream failed.
     #[error("the stream to PID 1 broke while it was opened")]
     Http(#[from] hyper::Error),
@@ -38,6 +52,15 @@ pub enum ChannelError {
     /// The first call failed.
     #[error("the first call to PID 1 failed")]
     Call(#[from] Status),
+}
+
+/// What the operator can do where PID 1 is not protected.
+fn remedy(separate: bool) -> &'static str {
+    if separate {
+        "install a newer runsc on the Engine's host: gVisor of September 2026 has all of it"
+    } else {
+        "for gVisor set CASEMATE_PROFILE=high, or make runc the runtime"
+    }
 }
 
 /// A call to PID 1 that failed.

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::{backup, setup};
 use crate::config::{AwsVariables, Bind, Config, ProcessEnvironment, SettingsArgs, listen_address};
-use crate::engine::{Engine, Quota};
+use crate::engine::{Engine, EngineError, Quota};
 use crate::http::auth::{self, Authenticator};
 use crate::http::console::Console;
 use crate::http::guard::OriginPolicy;
@@ -57,6 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     };
     let served = runtime.block_on(async {
         let stop = setup::stop_on_signal()?;
+        must_have_runtime(&config, &engine).await?;
         let manager = Manager::new(config.clone(), engine.clone()).recorded_in(audit.clone());
         let egress = config.watch_egress(stop.clone());
         manager.serve_egress(egress.rules());
@@ -104,6 +105,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     });
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     served
+}
+
+/// A server does not start without the runtime that its settings need. An Engine that does not answer
+/// says nothing of its runtimes; then the calls say it.
+async fn must_have_runtime(config: &Config, engine: &Engine) -> Result<(), EngineError> {
+    let Some(runtime) = config.needed_runtime() else {
+        return Ok(());
+    };
+    match engine.capabilities().await {
+        Ok(capabilities) => capabilities.must_have(runtime),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The operator's console, if there are tokens for it.

@@ -66,6 +66,16 @@ words! {
 }
 
 words! {
+    /// What stands between the code of a sandbox and the host's kernel.
+    pub enum Profile {
+        /// The Engine's default runtime: a container, whose kernel is the host's.
+        Standard = "standard",
+        /// The runtime that `runtime` names: gVisor, with a kernel of its own.
+        High = "high",
+    }
+}
+
+words! {
     /// Whether an access token has to have the claims that `[[groups]]` ask for.
     pub enum GroupsClaim {
         /// Without one, its requests are refused.

@@ -45,6 +45,9 @@ impl<T: Quantity> Bounds<T> {
 
 // --- Settings -----------------------------------------------------------------------------------
 
+/// The runtime of the profile `high`, as its own installer calls it.
+pub const RUNTIME: &str = "runsc";
+
 /// The image that `scripts/build-tools-image` makes.
 pub const IMAGE: &str = "casemate-tools:latest";
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::choices::{Mode, switch};
+use super::choices::{Mode, Profile, switch};
 use super::error::ConfigError;
 use super::image::ImageRef;
 use super::layer::Layer;
@@ -16,6 +16,8 @@ use super::units::{Bytes, NanoCpus};
 pub struct SandboxSettings {
     /// Lifetime of container and workspace.
     pub mode: Mode,
+    /// What stands between its code and the host's kernel.
+    pub profile: Profile,
     /// The base of the prepared image.
     pub image: ImageRef,
     /// Memory, swap included; [`super::limits::MEMORY`].
@@ -50,6 +52,7 @@ impl SandboxSettings {
     pub(super) fn from_layer(layer: &Layer) -> Result<Self, ConfigError> {
         Ok(Self {
             mode: layer.value(S::Mode, Mode::Persistent, str::parse)?,
+            profile: layer.value(S::Profile, Profile::Standard, str::parse)?,
             image: layer.value(S::Image, ImageRef::default(), str::parse)?,
             memory: layer.bounded(S::Memory)?,
             cpus: layer.bounded(S::Cpus)?,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::choices::{
-    AuthScheme, EngineChoice, GroupsClaim, Mode, Results, SWITCH, SWITCH_OFF, ToolSet,
+    AuthScheme, EngineChoice, GroupsClaim, Mode, Profile, Results, SWITCH, SWITCH_OFF, ToolSet,
 };
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Quantity};
@@ -260,6 +260,8 @@ settings! {
         Text("NAMES", Some(limits::NO_SHARED_DATA));
     Mode = "mode", Sandbox, "Lifetime of container and workspace",
         Words(Mode::WORDS);
+    Profile = "profile", Sandbox, "What stands between the code and the host's kernel: a container, or gVisor",
+        Words(Profile::WORDS);
     Image = "image", Sandbox, "Any Linux image",
         Text("IMAGE", Some(limits::IMAGE));
     Memory = "memory", Sandbox, "Memory, swap included",
@@ -294,6 +296,8 @@ settings! {
         Text("DURATION", Some(limits::WORKSPACE_RETENTION_TEXT));
     MinFreeDisk = "min_free_disk", Host, "Free space to leave on the Engine's disk: below it, writes and new sandboxes are refused",
         Size(limits::MIN_FREE_DISK);
+    Runtime = "runtime", Host, "The Engine's runtime for the profile high",
+        Text("NAME", Some(limits::RUNTIME));
     UidCount = "uid_count", Host, "Uids for users, one each; 0: all users share uid 1000",
         Number(limits::UID_COUNT);
     UidBase = "uid_base", Host, "The first of these uids",

@@ -1,5 +1,8 @@
 //! What an Engine is and what its host can do.
 
+use std::collections::BTreeMap;
+
+use super::error::EngineError;
 use super::kind::EngineKind;
 
 /// The used parts of an Engine's `info`.
@@ -29,6 +32,8 @@ pub struct Capabilities {
     pub cgroup_version: u8,
     /// The OCI runtimes that it knows, sorted.
     pub runtimes: Vec<String>,
+    /// The platforms of those that are gVisor's, by runtime, as far as the Engine knows them.
+    pub platforms: BTreeMap<String, String>,
     /// The default runtime.
     pub default_runtime: String,
     /// CPUs of the host.
@@ -55,6 +60,31 @@ impl Capabilities {
         let kernel = here.release().to_str().map(as_the_engine_writes);
         here.nodename().to_bytes() == self.host_name.as_bytes()
             && kernel.is_ok_and(|kernel| kernel == self.kernel)
+    }
+
+    /// Whether sandboxes can be run by this runtime.
+    ///
+    /// # Errors
+    /// [`EngineError::NoRuntime`], with what the operator can do.
+    pub fn must_have(&self, runtime: &str) -> Result<(), EngineError> {
+        let no_runtime = |reason: String| EngineError::NoRuntime {
+            runtime: runtime.to_owned(),
+            reason,
+        };
+        match self.kind {
+            EngineKind::Docker if self.runtimes.iter().any(|one| one == runtime) => Ok(()),
+            EngineKind::Docker => Err(no_runtime(format!(
+                "the Engine has only {}; install gVisor on its host, `runsc install`, and let it \
+                 read its settings again",
+                self.runtimes.join(", ")
+            ))),
+            EngineKind::Podman => Err(no_runtime(
+                "Podman runs all containers by its own runtime; use Docker Engine".to_owned(),
+            )),
+            EngineKind::Kubernetes => Err(no_runtime(
+                "the profile is not there on Kubernetes yet".to_owned(),
+            )),
+        }
     }
 
     /// The limits of a sandbox that the Engine's host would not enforce. Some Engines accept them

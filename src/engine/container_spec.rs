@@ -52,6 +52,9 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// The OCI runtime. By default: [`super::Capabilities::default_runtime`].
     pub runtime: String,
+    /// Whether PID 1 has another real user than the commands, because the kernel of this runtime does
+    /// not protect it from its own: root of that kernel, without capabilities, and nobody on the host.
+    pub separate_init: bool,
     /// The shared data that it reads.
     pub shared: Vec<SharedMount>,
     /// Whether the Engine's host has AppArmor: [`super::Capabilities::apparmor`].

@@ -131,6 +131,14 @@ pub enum EngineError {
         /// What an operator can do.
         fix: &'static str,
     },
+    /// It cannot run sandboxes by this runtime. Nothing was made.
+    #[error("no sandbox of the profile high can be run by {runtime}: {reason}")]
+    NoRuntime {
+        /// As the settings name it.
+        runtime: String,
+        /// Why, and what an operator can do.
+        reason: String,
+    },
     /// The Engine stored protections of a running container that its kernel does not have.
     #[error(
         "the sandbox {name} lacks these protections, although the Engine accepted them: {protections}"

@@ -30,13 +30,20 @@ const TMP: &str = "/tmp";
 pub struct SandboxFiles<'a> {
     /// The casemate-init binary, built for the Engine's architecture.
     pub init: &'a [u8],
+    /// Whether everybody may read it: gVisor runs no program that its user cannot read. Where a kernel
+    /// does, nobody may, because a program that cannot be read cannot be traced or copied either.
+    pub readable: bool,
     /// Certificates in PEM that programs trust besides those of the image; empty: none.
     pub roots: &'a str,
 }
 
 impl<'a> From<&'a [u8]> for SandboxFiles<'a> {
     fn from(init: &'a [u8]) -> Self {
-        Self { init, roots: "" }
+        Self {
+            init,
+            readable: false,
+            roots: "",
+        }
     }
 }
 
@@ -66,7 +73,9 @@ pub(super) struct AccountFiles {
 
 /// SHA-256, in hex, over the files that are the same in every prepared image of this server.
 pub(super) fn files_digest(files: SandboxFiles<'_>) -> String {
-    let each = [files.init, node::NETIF.as_bytes(), files.roots.as_bytes()];
+    let mode: &[u8] = if files.readable { b"readable" } else { b"" };
+    let (netif, roots) = (node::NETIF.as_bytes(), files.roots.as_bytes());
+    let each = [files.init, netif, roots, mode];
     // Without roots as before there were any: images that are prepared stay in use.
     let each = each.into_iter().filter(|file| !file.is_empty());
     let each: Vec<u8> = each.flat_map(Sha256::digest).collect();
@@ -101,12 +110,12 @@ pub(super) fn layer(
     if let Some(gitconfig) = merged_gitconfig(accounts.gitconfig.as_deref()) {
         file("etc/gitconfig", 0o644, &gitconfig)?;
     }
-    // Execute-only: a program that cannot be read cannot be traced or copied either.
     if !files.roots.is_empty() {
         let trusted = accounts.trusted.as_deref().unwrap_or_default();
         file(CA_PATH, 0o644, &with_line(trusted, files.roots))?;
     }
-    file(INIT_PATH, 0o711, files.init)?;
+    let mode = if files.readable { 0o755 } else { 0o711 };
+    file(INIT_PATH, mode, files.init)?;
     let mut directory = |path: &str, mode: u32, owner: u32| {
         let header = header(EntryType::Directory, mode, owner, 0);
         append(&mut tar, header, path, &[])

@@ -56,6 +56,7 @@ fn what_the_operator_trusts_is_added_to_what_the_image_trusts() {
     let path = CA_PATH.trim_start_matches('/');
     assert!(!entries_with(&image, b"init".into()).contains_key(path));
     let files = SandboxFiles {
+        readable: false,
         init: b"init",
         roots: "the operator's\n",
     };

@@ -24,6 +24,7 @@ mod inside;
 mod pools;
 mod previews;
 mod probe;
+mod profile;
 mod settings;
 mod shared;
 mod sign_in;
@@ -82,6 +83,10 @@ pub async fn examine(
         ));
         return;
     };
+    profile::look(&engine, config)
+        .await
+        .into_iter()
+        .for_each(&mut *tell);
     host::bind(&engine, config)
         .await
         .into_iter()

@@ -11,7 +11,7 @@ use super::capacity::Capacity;
 use super::image_descriptions::ImageDescriptions;
 use super::image_files::sandbox_files;
 use super::uids::{UidsInUse, uid_range};
-use crate::config::Config;
+use crate::config::{Config, Profile};
 use crate::engine::{Engine, EngineError, SandboxFiles, UidRange};
 
 /// Users whose workspaces are looked at together, in search of one that can go.
@@ -62,9 +62,9 @@ impl ServerContext {
         })
     }
 
-    /// The files that are put into images.
-    pub fn files(&self) -> SandboxFiles<'_> {
-        sandbox_files(&self.config)
+    /// The files that are put into images of sandboxes of this profile.
+    pub fn files(&self, profile: Profile) -> SandboxFiles<'_> {
+        sandbox_files(&self.config, profile)
     }
 
     /// When this server started, in milliseconds since 1970.

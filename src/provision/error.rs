@@ -160,7 +160,9 @@ impl SandboxError {
             ),
             Self::Channel(error) => !matches!(
                 **error,
-                ChannelError::Incompatible { .. } | ChannelError::Unconfined { .. }
+                ChannelError::Incompatible { .. }
+                    | ChannelError::Unconfined { .. }
+                    | ChannelError::Unshielded { .. }
             ),
             _ => false,
         }
@@ -171,7 +173,11 @@ impl SandboxError {
         let Self::Channel(error) = self else {
             return false;
         };
-        matches!(**error, ChannelError::Unconfined { retired: true, .. })
+        matches!(
+            **error,
+            ChannelError::Unconfined { retired: true, .. }
+                | ChannelError::Unshielded { retired: true, .. }
+        )
     }
 
     /// The error of a call to PID 1 that is not repeated.

@@ -10,7 +10,7 @@ use super::bind;
 use super::context::ServerContext;
 use super::error::SandboxError;
 use super::status::Status;
-use crate::config::{Bind, Mode, SandboxSettings};
+use crate::config::{Bind, Mode, Profile, SandboxSettings};
 use crate::engine::{
     Capabilities, ContainerSpec, EngineError, Labels, Limits, PreparedImage, Quota, RunAs,
     Workspace,
@@ -73,6 +73,7 @@ impl Spec {
     ///
     /// # Errors
     /// [`EngineError::Unlimited`]: no container runs with less than its limits.
+    /// [`EngineError::NoRuntime`]: or on another runtime than its profile's.
     pub async fn container(
         &self,
         workspace: Workspace,
@@ -83,8 +84,20 @@ impl Spec {
         let capabilities = self.context.engine.capabilities().await?;
         must_limit(&capabilities)?;
         let quota = self.quota().await?;
+        // No code of a user's runs as root, in a helper container for shared data.
+        let profile = match run_as {
+            RunAs::SHARED_DATA => Profile::Standard,
+            _ => settings.profile,
+        };
+        let runtime = match profile {
+            Profile::Standard => &capabilities.default_runtime,
+            Profile::High => &self.context.config.runtime,
+        };
+        if profile == Profile::High {
+            capabilities.must_have(runtime)?;
+        }
         Ok(ContainerSpec {
-            image: self.image(status).await?,
+            image: self.image(profile, status).await?,
             run_as,
             labels: self.labels(),
             init_args: self.init_args(),
@@ -105,7 +118,8 @@ impl Spec {
                 },
             },
             engine: capabilities.kind,
-            runtime: capabilities.default_runtime.clone(),
+            runtime: runtime.clone(),
+            separate_init: profile == Profile::High,
             shared: Vec::new(),
             apparmor: capabilities.apparmor,
             swap_limit: capabilities.swap_limit,
@@ -163,17 +177,22 @@ impl Spec {
         ]
     }
 
-    async fn image(&self, status: &watch::Sender<Status>) -> Result<PreparedImage, SandboxError> {
+    async fn image(
+        &self,
+        profile: Profile,
+        status: &watch::Sender<Status>,
+    ) -> Result<PreparedImage, SandboxError> {
         let before = status.send_replace(Status::Preparing);
         let _one_at_a_time = self.context.preparing.lock().await;
         let image = self.settings.image.as_str();
         let progress = |step: &str| info!(image, step, "preparing the image");
         let uids = self.context.uids().await?;
-        let prepared =
-            self.context
-                .engine
-                .prepared_image(image, self.context.files(), uids, progress);
-        let prepared = prepared.await?;
+        let files = self.context.files(profile);
+        let prepared = self
+            .context
+            .engine
+            .prepared_image(image, files, uids, progress)
+            .await?;
         status.send_replace(before);
         Ok(prepared)
     }

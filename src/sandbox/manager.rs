@@ -174,11 +174,11 @@ impl Manager {
     pub async fn prepared_images(&self) -> Result<Vec<PreparedImage>, EngineError> {
         let mut prepared = Vec::new();
         let uids = self.context.uids().await?;
-        for image in self.context.config.images() {
+        for (image, profile) in self.context.config.images() {
             let engine = &self.context.engine;
             prepared.extend(
                 engine
-                    .known_prepared(image.as_str(), self.context.files(), uids)
+                    .known_prepared(image.as_str(), self.context.files(profile), uids)
                     .await?,
             );
         }

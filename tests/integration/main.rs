@@ -3,6 +3,7 @@
 //! even when it fails.
 
 mod gc;
+mod gvisor;
 mod harness;
 
 mod admission;

@@ -14,7 +14,8 @@
 //! The user's code is hostile and has the same uid as `pid1` and `supervise`.
 //! It cannot look into them: the binary is execute-only, which makes the
 //! process non-dumpable from its first instruction, and [`lockdown`] says so
-//! to the kernel once more.
+//! to the kernel once more. On a kernel that does not protect them so they have another
+//! real user: [`shield`].
 
 mod bridge;
 mod bridge_key;
@@ -27,6 +28,7 @@ mod peer;
 mod pid1;
 mod pieces;
 mod procfs;
+mod shield;
 mod supervisor;
 mod sys;
 mod tree;

@@ -81,6 +81,7 @@ use self::supervisors::Supervisors;
 use self::transfers::Transfers;
 use crate::egress::Egress;
 use crate::files::{Pool, Shared, TEMPORARY_AGE_LIMIT, Workspace};
+use crate::shield;
 
 /// Threads for file work: reads overlap while one waits for the disk. More
 /// would only queue at the container's one CPU.
@@ -106,10 +107,18 @@ pub fn main(args: impl Iterator<Item = String>) -> ExitCode {
     exit_with_its_own_code_on_panic();
     crate::sys::ignore_signals();
     crate::sys::give_back_large_buffers();
+    if let Some(account) = options.account
+        && let Err(error) = shield::put_up(account, shield::Keeps::ForSupervisors)
+    {
+        crate::report_error(&format!("cannot separate itself from its user: {error}"));
+        return exit_code(exit::NOT_SERVING);
+    }
+    // While there is one thread.
+    let shielded = shield::tried(options.account);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let code = runtime.and_then(|runtime| runtime.block_on(run(options)));
+    let code = runtime.and_then(|runtime| runtime.block_on(run(options, shielded)));
     match code {
         Ok(code) => exit_code(code),
         Err(error) => {
@@ -131,7 +140,7 @@ fn exit_with_its_own_code_on_panic() {
     }));
 }
 
-async fn run(options: Options) -> io::Result<i64> {
+async fn run(options: Options, shielded: Vec<String>) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rlimits::set(&options.rlimits, &confinement::read())?;
     // Beside all that follows, and known before anything is served.
@@ -164,6 +173,7 @@ async fn run(options: Options) -> io::Result<i64> {
         shared,
         lifecycle.clone(),
         egress.clone(),
+        shielded,
     )?;
     let (commands, last_use) = (service.commands.clone(), service.last_use.clone());
     let pool = service.files.pool.clone();
@@ -215,6 +225,7 @@ fn service(
     shared: Arc<Shared>,
     lifecycle: Arc<Lifecycle>,
     egress: Egress,
+    shielded: Vec<String>,
 ) -> io::Result<Service> {
     let pool = Arc::new(Pool::start("file", FILE_THREADS)?);
     let min_free = MinFreeSpace::new(options.disk_floor);
@@ -225,7 +236,7 @@ fn service(
         backups: tokio::sync::Mutex::default(),
     };
     let resort = Arc::new(KillAll::new(lifecycle.clone()));
-    let supervisors = Supervisors::new(Reaper::start(resort)?);
+    let supervisors = Supervisors::new(Reaper::start(resort)?, options.account, options.processes);
     supervisors.prepare();
     let cgroup = Cgroup::find();
     let commands = Commands::new(
@@ -264,6 +275,8 @@ fn service(
         spec: options.spec,
         boot_id: random_id(),
         denied: crate::filters::denied(),
+        separate: options.account.is_some(),
+        shielded,
         confinement: confinement::read(),
         started: tokio::time::Instant::now(),
     })

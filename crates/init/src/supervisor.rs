@@ -23,6 +23,7 @@
 
 mod child;
 mod messages;
+mod user;
 
 use std::fs::File;
 use std::io;
@@ -33,7 +34,9 @@ use rustix::process::{Pid, set_child_subreaper};
 
 use self::child::{ExecErrno, become_command};
 use self::messages::{failed, report};
+use self::user::User;
 use crate::procfs::ExecState;
+use crate::shield::{self, Keeps};
 use crate::sys::{self, Wait};
 use crate::tree;
 
@@ -42,12 +45,20 @@ pub use messages::{
     ExitDetails, Fact, FinalStatus, ProcessIdentity, Report, RunRequest, StartError, Step,
 };
 
-/// Argument: the control socket's descriptor.
+/// Arguments: the control socket's descriptor; where PID 1 has another real user than the commands, also
+/// that of the commands, and how many processes it may have.
 pub fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
     let Some(control) = args.next().and_then(|fd| fd.parse().ok()).map(owned) else {
         return ExitCode::from(64);
     };
-    match supervise(File::from(control)) {
+    let Ok(user) = args
+        .next()
+        .map(|account| User::of(&account, args.next()))
+        .transpose()
+    else {
+        return ExitCode::from(64);
+    };
+    match supervise(File::from(control), user) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -60,7 +71,10 @@ fn owned(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-fn supervise(mut control: File) -> io::Result<()> {
+fn supervise(mut control: File, user: Option<User>) -> io::Result<()> {
+    if let Some(user) = user {
+        shield::put_up(user.account, Keeps::Nothing)?;
+    }
     sys::block_signals();
     rustix::io::fcntl_setfd(&control, rustix::io::FdFlags::CLOEXEC)?;
     // A subreaper that the kernel does not have (gVisor) leaves its orphans to
@@ -79,7 +93,7 @@ fn supervise(mut control: File) -> io::Result<()> {
     let forked = unsafe { sys::fork() };
     let main = match forked {
         Ok(Some(pid)) => pid,
-        Ok(None) => become_command(control, refusal),
+        Ok(None) => become_command(control, refusal, user),
         Err(error) => return report(&mut control, Fact::Failed(failed(Step::Fork, &error))),
     };
     let started = crate::procfs::process(main).ok_or_else(|| io::Error::other("no child"))?;

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod init_attacks;
 mod project;
 mod seccomp;
 mod signals;
@@ -14,6 +15,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
+pub use init_attacks::{may_not_limit_init, may_not_signal_init, may_not_trace_init};
 pub use project::is_in_project;
 #[cfg(test)]
 pub use seccomp::install_filter_on_this_thread;

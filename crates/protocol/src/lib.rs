@@ -18,6 +18,7 @@ pub mod exit;
 mod image;
 mod pax;
 mod records;
+pub mod shield;
 mod status;
 
 pub use generated::*;

@@ -132,7 +132,7 @@ fn unknown_keys_and_wrong_types_are_refused_with_line_and_key() {
         (
             "[[users]]\nuser = \"a\"\negress_allow = \"a.example.com\"",
             "key egress_allow in line 3 of FILE: it holds for all users; a user may have: mode, \
-             image, memory, cpus, pids, quota, idle_timeout, background_ttl, calls_per_user, \
+             profile, image, memory, cpus, pids, quota, idle_timeout, background_ttl, calls_per_user, \
              ephemeral_live, sandboxes_per_user, workspaces_per_user, share_links, share_link_max, egress, shared",
         ),
         (

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::*;
 
 /// Values for each setting, two that differ, neither its default.
-const OTHERS: [(Setting, [&str; 2]); 70] = [
+const OTHERS: [(Setting, [&str; 2]); 72] = [
     (Setting::User, ["bob", "carol"]),
     (Setting::Workspace, ["chat-1", "chat-2"]),
     (Setting::WorkspaceHeader, ["X-Chat", "X-Conversation"]),
@@ -20,6 +20,7 @@ const OTHERS: [(Setting, [&str; 2]); 70] = [
     (Setting::Audit, ["/srv/a", "/srv/b"]),
     (Setting::AuditContent, ["on", "off"]),
     (Setting::Log, ["warn,casemate=debug", "error"]),
+    (Setting::Runtime, ["runsc-kvm", "io.containerd.runsc.v1"]),
     (Setting::Image, ["debian:12", "debian:13"]),
     (Setting::Memory, ["1g", "2g"]),
     (Setting::Cpus, ["1.5", "2"]),
@@ -102,6 +103,7 @@ const OTHERS: [(Setting, [&str; 2]); 70] = [
     (Setting::Results, ["text", "both"]),
     (Setting::Tools, ["core", "all"]),
     (Setting::Warm, ["off", "on"]),
+    (Setting::Profile, ["high", "standard"]),
     (Setting::ShareLinks, ["on", "off"]),
     (Setting::BackupVerify, ["off", "on"]),
     (Setting::GroupsClaim, ["optional", "required"]),

@@ -97,7 +97,11 @@ fn a_value_is_the_users_own_or_the_groups_or_everybodys() {
     assert_eq!(of(user(ISSUER, "ada")), (1, 201));
     let chat = config.for_identity(&config.without_token(user("webapp", "anybody")));
     assert_eq!(chat.image.as_str(), "debian:12");
-    assert!(config.images().contains(&"debian:12".parse().unwrap()));
+    assert!(
+        config
+            .images()
+            .contains(&("debian:12".parse().unwrap(), Profile::Standard))
+    );
 
     let names = [
         (local("ada"), Some("analysts")),

@@ -156,7 +156,7 @@ fn a_table_that_cannot_be_used_is_named_with_its_line() {
         ),
         (
             "[[users]]\nuser = \"a\"\nlog = \"info\"",
-            "key log in line 3 of FILE: it holds for all users; a user may have: mode, image, \
+            "key log in line 3 of FILE: it holds for all users; a user may have: mode, profile, image, \
              memory, cpus, pids, quota, idle_timeout, background_ttl, calls_per_user, ephemeral_live, \
              sandboxes_per_user, workspaces_per_user, share_links, share_link_max, egress, shared",
         ),

@@ -13,6 +13,7 @@ fn nothing_given_is_the_documented_configuration() {
     let config = load(&[], &[("PATH", "/bin"), ("CASEMATE", "x")]).unwrap();
     let sandbox = SandboxSettings {
         mode: Mode::Persistent,
+        profile: Profile::Standard,
         image: "casemate-tools:latest".parse().unwrap(),
         memory: Bytes(536_870_912),
         cpus: NanoCpus(1_000_000_000),
@@ -47,6 +48,7 @@ fn nothing_given_is_the_documented_configuration() {
         volume_retention: None,
         workspace_retention: Some(Duration::from_secs(30 * 86_400)),
         min_free_disk: Bytes(1_073_741_824),
+        runtime: "runsc".to_owned(),
         uids: Uids::from_layer(&Layer::default()).unwrap(),
         engine: EngineChoice::Auto,
         kubernetes: KubernetesSettings {

@@ -1,8 +1,9 @@
 //! What a Docker Engine says of itself and of its host.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bollard::models::SystemInfo;
+use bollard::models::{Runtime, SystemInfo};
 
 use super::{DockerEngine, QUERY_TIMEOUT};
 use crate::engine::capabilities::Capabilities;
@@ -60,6 +61,14 @@ impl Capabilities {
     }
 }
 
+/// Of gVisor, by what the runtime says of itself (`runsc features`).
+fn platform(status: &HashMap<String, String>) -> Option<String> {
+    let features = status.get("org.opencontainers.runtime-spec.features")?;
+    let features: serde_json::Value = serde_json::from_str(features).ok()?;
+    let platform = features["annotations"]["dev.gvisor.flag.platform"].as_str()?;
+    Some(platform.to_owned())
+}
+
 impl From<SystemInfo> for Capabilities {
     fn from(info: SystemInfo) -> Self {
         let security = info.security_options.unwrap_or_default();
@@ -69,7 +78,12 @@ impl From<SystemInfo> for Capabilities {
                 .iter()
                 .any(|option| option.split(',').any(|part| part == name))
         };
-        let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
+        let runtimes = info.runtimes.unwrap_or_default();
+        let platform = |(name, runtime): (&String, &Runtime)| {
+            Some((name.clone(), platform(runtime.status.as_ref()?)?))
+        };
+        let platforms = runtimes.iter().filter_map(platform).collect();
+        let mut runtimes: Vec<_> = runtimes.into_keys().collect();
         runtimes.sort();
         let cgroups = info.cgroup_version.map(|version| version.to_string());
         Self {
@@ -90,6 +104,7 @@ impl From<SystemInfo> for Capabilities {
                 1
             },
             runtimes,
+            platforms,
             default_runtime: info.default_runtime.unwrap_or_else(|| "runc".to_owned()),
             cpus: info
                 .ncpu

@@ -76,3 +76,41 @@ fn a_kernels_release_is_compared_as_the_engine_writes_it() {
         assert_eq!(as_the_engine_writes(release), written);
     }
 }
+
+#[test]
+fn a_runtime_is_there_by_its_name_and_gvisors_tells_its_platform() {
+    let features = r#"{"annotations": {"dev.gvisor.flag.platform": "systrap"}}"#;
+    let name = "org.opencontainers.runtime-spec.features".to_owned();
+    let of = |status| Runtime {
+        status,
+        ..Runtime::default()
+    };
+    let runtimes = [
+        ("runc".to_owned(), of(None)),
+        (
+            "runsc".to_owned(),
+            of(Some([(name.clone(), features.to_owned())].into())),
+        ),
+        (
+            "broken".to_owned(),
+            of(Some([(name, "no JSON".to_owned())].into())),
+        ),
+    ];
+    let host = Capabilities::from(SystemInfo {
+        runtimes: Some(runtimes.into()),
+        ..SystemInfo::default()
+    });
+    assert_eq!(
+        host.platforms,
+        [("runsc".to_owned(), "systrap".to_owned())].into()
+    );
+    assert!(host.must_have("runsc").is_ok());
+    let missing = host.must_have("kata").map_err(|error| error.to_string());
+    assert!(missing.is_err_and(|it| it.contains("broken, runc, runsc")));
+    let podman = Capabilities {
+        kind: EngineKind::Podman,
+        ..host
+    };
+    let refused = podman.must_have("runsc").map_err(|error| error.to_string());
+    assert!(refused.is_err_and(|it| it.contains("Podman")));
+}

@@ -66,6 +66,7 @@ fn the_hash_changes_with_all_that_matters() {
         |spec| spec.limits.pids += 1,
         |spec| spec.limits.file_size += 1,
         |spec| spec.runtime = "runsc".to_owned(),
+        |spec| spec.separate_init = true,
         |spec| spec.apparmor = true,
         |spec| spec.swap_limit = false,
         |spec| spec.shared = vec![share("a", "/shared/a", "1")],
@@ -153,4 +154,25 @@ fn a_kernel_that_cannot_limit_swap_is_not_asked_to() {
     );
     spec.swap_limit = false;
     assert_eq!(spec.body().host_config.unwrap().memory_swap, Some(-1));
+}
+
+#[test]
+fn a_separate_pid_1_begins_as_root_with_three_capabilities_and_is_told_its_user() {
+    let spec = ContainerSpec {
+        separate_init: true,
+        runtime: "runsc".to_owned(),
+        ..spec()
+    };
+    let body = spec.unlabelled();
+    assert_eq!(body.user.as_deref(), Some("0:0"));
+    let entrypoint = body.entrypoint.expect("one");
+    let arguments = ["--user=1000:1000", "--processes=256"].map(str::to_owned);
+    assert!(arguments.iter().all(|it| entrypoint.contains(it)));
+    let host = body.host_config.expect("one");
+    let added = host.cap_add.expect("some");
+    assert_eq!(added, ["CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"]);
+    assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+    assert_eq!(host.runtime.as_deref(), Some("runsc"));
+    // The host's threads of 256 processes.
+    assert_eq!(host.pids_limit, Some(1024 + 8 * 256));
 }

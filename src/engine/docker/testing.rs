@@ -217,6 +217,7 @@ pub(super) fn spec() -> ContainerSpec {
             file_size: 2 << 30,
         },
         runtime: "runc".to_owned(),
+        separate_init: false,
         shared: Vec::new(),
         apparmor: false,
         swap_limit: true,

@@ -81,6 +81,7 @@ impl KubernetesEngine {
             pids_limit: true,
             cgroup_version: 2,
             runtimes: vec![runtime.clone()],
+            platforms: std::collections::BTreeMap::new(),
             default_runtime: runtime,
             // A Pod that is larger than each node is not scheduled, and says so.
             cpus: u32::MAX,

@@ -71,6 +71,7 @@ pub fn spec() -> ContainerSpec {
             file_size: 2 << 30,
         },
         runtime: String::new(),
+        separate_init: false,
         shared: Vec::new(),
         apparmor: false,
         swap_limit: false,

@@ -157,8 +157,14 @@ fn runtimes(host: &Capabilities) -> Finding {
         // It lists those that its settings name, whether or not they are there.
         EngineKind::Podman | EngineKind::Kubernetes => format!("sandboxes are run by {default}"),
     };
-    if ["runsc", "kata"].iter().any(|name| default.contains(name)) {
+    if default.contains("kata") {
         return Finding::ok("runtime", said);
+    }
+    if default.contains("runsc") {
+        let also = "gVisor's kernel does not protect a PID 1 of the user's own uid, so no sandbox of \
+                    the profile standard runs there";
+        return Finding::warning("runtime", format!("{said}; {also}"))
+            .fix("set CASEMATE_PROFILE=high, or make runc the default runtime");
     }
     let also = "they share the host's kernel; for hostile strangers add gVisor or Kata";
     Finding::note("runtime", format!("{said}; {also}"))

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::super::Severity;
 use super::*;
 use crate::engine::EngineKind;
@@ -16,8 +18,9 @@ pub(in crate::ops::doctor) fn good() -> Capabilities {
         cpu_limit: true,
         pids_limit: true,
         cgroup_version: 2,
-        runtimes: vec!["runc".to_owned(), "runsc".to_owned()],
-        default_runtime: "runsc".to_owned(),
+        runtimes: ["kata-runtime", "runc", "runsc"].map(str::to_owned).into(),
+        platforms: BTreeMap::new(),
+        default_runtime: "kata-runtime".to_owned(),
         cpus: 2,
         memory: 1 << 30,
         storage_driver: "overlay2".to_owned(),
@@ -43,7 +46,7 @@ fn a_host_without_a_fault_has_none() {
 #[test]
 fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_fix() {
     type Fault = fn(&mut Capabilities);
-    let faults: [(&str, Severity, Fault); 10] = [
+    let faults: [(&str, Severity, Fault); 11] = [
         ("storage", Severity::Warning, |host| {
             host.storage_driver = "vfs".to_owned()
         }),
@@ -55,6 +58,9 @@ fn each_fault_is_told_at_its_level_and_what_is_worse_than_a_note_with_a_fix() {
         ("seccomp", Severity::Error, |host| host.seccomp = false),
         ("lsm", Severity::Note, |host| host.apparmor = false),
         ("users", Severity::Note, |host| host.user_namespaces = false),
+        ("runtime", Severity::Warning, |host| {
+            host.default_runtime = "runsc".to_owned()
+        }),
         ("runtime", Severity::Note, |host| {
             host.default_runtime = "runc".to_owned()
         }),

@@ -13,7 +13,7 @@ pub async fn look(
     uids: UidRange,
 ) -> Finding {
     let image = sandbox.image.as_str();
-    match image_state(engine, config, image, uids).await {
+    match image_state(engine, config, image, sandbox.profile, uids).await {
         Ok(state) => judge(image, state, &engine.command_for_image(image)),
         Err(error) => Finding::error("image", chain(&error)),
     }

@@ -54,13 +54,17 @@ const NANO_CPUS: u64 = 1_000_000_000;
 
 impl ExpectedLimits {
     /// From these settings on this host: never more CPUs than the host has.
-    pub fn of(settings: &SandboxSettings, host: &Capabilities, uids: UidRange) -> Self {
-        let runtime = &host.default_runtime;
+    pub fn of(
+        settings: &SandboxSettings,
+        host: &Capabilities,
+        uids: UidRange,
+        runtime: &str,
+    ) -> Self {
         Self {
             memory: settings.memory.0,
             pids: settings.pids.into(),
             nano_cpus: settings.cpus.0.min(u64::from(host.cpus) * NANO_CPUS),
-            other_kernel: is_other_kernel(runtime).then(|| runtime.clone()),
+            other_kernel: is_other_kernel(runtime).then(|| runtime.to_owned()),
             apparmor: host.apparmor,
             uids,
         }

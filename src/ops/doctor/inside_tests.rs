@@ -173,7 +173,7 @@ fn a_host_with_fewer_cpus_than_were_asked_for_gives_what_it_has() {
     let of = |cpus: u32, runtime: &str| {
         let mut host = super::super::host::good();
         (host.cpus, host.default_runtime) = (cpus, runtime.to_owned());
-        ExpectedLimits::of(&settings, &host, UidRange::NONE)
+        ExpectedLimits::of(&settings, &host, UidRange::NONE, runtime)
     };
     assert_eq!(of(2, "runc").nano_cpus, 2 * NANO_CPUS);
     assert_eq!(of(128, "runc").nano_cpus, 64 * NANO_CPUS);

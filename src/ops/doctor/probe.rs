@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::inside::{self, ExpectedLimits};
 use super::{Finding, chain};
-use crate::config::{Config, SandboxSettings, limits};
-use crate::engine::Engine;
+use crate::config::{Config, Profile, SandboxSettings, limits};
+use crate::engine::{Capabilities, Engine};
 use crate::ops::throwaway::ThrowawaySandbox;
 use crate::provision::{DOCTOR_ISSUER, uid_range};
 use crate::sandbox::{Command, ExecOutcome, Manager, ProgressUpdate, SandboxError, WaitOptions};
@@ -45,6 +45,14 @@ impl Probe {
     /// Its settings.
     pub fn sandbox(&self) -> &SandboxSettings {
         &self.sandbox
+    }
+
+    /// The runtime that it is run by.
+    fn runtime<'a>(&'a self, host: &'a Capabilities) -> &'a str {
+        match self.sandbox.profile {
+            Profile::Standard => &host.default_runtime,
+            Profile::High => &self.throwaway.config().runtime,
+        }
     }
 
     /// Makes it, reads it, and always removes it.
@@ -94,7 +102,7 @@ impl Probe {
         match self.engine.capabilities().await {
             Ok(host) => {
                 let uids = uid_range(&self.throwaway.config().uids, &host);
-                let wanted = ExpectedLimits::of(&self.sandbox, &host, uids);
+                let wanted = ExpectedLimits::of(&self.sandbox, &host, uids, self.runtime(&host));
                 found.extend(inside::judge(&inside, &wanted));
             }
             Err(error) => found.push(Finding::error("sandbox", chain(&error))),

@@ -8,6 +8,7 @@ use super::command::UNWATCHED_GRACE;
 use super::environment::EnvironmentChanges;
 use super::rlimits::ResourceLimit;
 use crate::bridge_key::KeyHash;
+use crate::shield::Account;
 
 /// What the server decided when it made the container.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct Options {
     pub unreachable: Vec<SocketAddr>,
     /// What is changed in the container's environment.
     pub environment: EnvironmentChanges,
+    /// Whom the commands run as, where PID 1 is to be of another real user: see [`crate::shield`].
+    pub account: Option<Account>,
+    /// Processes and threads that this user may have; 0: as many as the container.
+    pub processes: u64,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
 }
@@ -48,6 +53,7 @@ impl Options {
         let (mut shared, mut bare, mut bridge_key) = (Vec::new(), false, None);
         let (mut rlimits, mut unreachable) = (Vec::new(), Vec::new());
         let mut environment = EnvironmentChanges::default();
+        let (mut account, mut processes) = (None, 0);
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
             match name {
@@ -55,7 +61,7 @@ impl Options {
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
                 "--orphan-ttl-ms" => orphan_ttl = Some(millis(name, value)?),
                 "--lost-channel-ttl-ms" => lost_channel_ttl = millis(name, value)?,
-                "--disk-floor-bytes" => disk_floor = bytes(name, value)?,
+                "--disk-floor-bytes" => disk_floor = number(name, value)?,
                 "--shared" => shared.push(PathBuf::from(value)),
                 "--bare" => bare = value == "yes",
                 "--bridge-key-sha256" => bridge_key = Some(key_hash(name, value)?),
@@ -64,6 +70,8 @@ impl Options {
                 "--env-without" => environment.without.push(value.to_owned()),
                 "--env-unless-set" => environment.unless_set.push(variable(name, value)?),
                 "--path-first" => environment.path_first = Some(value.to_owned()),
+                "--user" => account = Some(self::account(name, value)?),
+                "--processes" => processes = number(name, value)?,
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
@@ -80,6 +88,8 @@ impl Options {
             rlimits,
             unreachable,
             environment,
+            account,
+            processes,
             spec: spec.ok_or("--spec is missing")?,
         })
     }
@@ -103,10 +113,14 @@ fn variable(name: &str, value: &str) -> Result<(String, String), String> {
     Ok((variable.to_owned(), value.to_owned()))
 }
 
-fn bytes(name: &str, value: &str) -> Result<u64, String> {
+fn account(name: &str, value: &str) -> Result<Account, String> {
+    Account::parse(value).ok_or_else(|| format!("{name}: {value}: not UID:GID of a user"))
+}
+
+fn number(name: &str, value: &str) -> Result<u64, String> {
     value
         .parse()
-        .map_err(|_| format!("{name}: {value}: not a number of bytes"))
+        .map_err(|_| format!("{name}: {value}: not a number"))
 }
 
 fn millis(name: &str, value: &str) -> Result<Duration, String> {
@@ -185,6 +199,20 @@ mod tests {
         ] {
             assert!(parse(&[&all[..], &[wrong]].concat()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn commands_may_run_as_another_user_who_is_not_root() {
+        let all = ["--idle-timeout-ms=1", "--background-ttl-ms=2", "--spec=ab"];
+        let with = |argument: &str| parse(&[&all[..], &[argument, "--processes=7"]].concat());
+        let options = with("--user=65536:65537").expect("parses");
+        let account = options.account.expect("one");
+        assert_eq!((account.uid, account.gid), (65_536, 65_537));
+        assert_eq!(options.processes, 7);
+        for root in ["--user=0:0", "--user=0:5", "--user=5:0", "--user=root"] {
+            assert!(with(root).is_err_and(|error| error.contains("UID:GID")));
+        }
+        assert_eq!(parse(&all).expect("parses").account, None);
     }
 
     #[test]

@@ -70,6 +70,10 @@ pub struct Service {
     pub boot_id: String,
     /// The forbidden calls that were tried and refused.
     pub denied: Vec<String>,
+    /// Whether PID 1 has another real user than the commands.
+    pub separate: bool,
+    /// What protects PID 1 from the user's code, found by trying.
+    pub shielded: Vec<String>,
     /// What the kernel showed of the container.
     pub confinement: Confinement,
     /// The container's cgroup.
@@ -108,6 +112,8 @@ impl Sandbox for Service {
             spec: self.spec.clone(),
             features: self.features.clone(),
             boot_id: self.boot_id.clone(),
+            separate: self.separate,
+            shielded: self.shielded.clone(),
             denied: self.denied.clone(),
             confinement: Some(self.confinement.clone()),
         }))

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::reaper::{Reaper, TreeReaped};
 use super::reports::Reports;
 use super::start_failure::{MissingResource, SpawnFailure};
+use crate::shield::Account;
 
 /// A supervisor that waits for its order.
 #[derive(Debug)]
@@ -55,15 +56,21 @@ pub struct Streams {
 #[derive(Debug)]
 pub struct Supervisors {
     reaper: Reaper,
+    /// Whom commands run as, where PID 1 has another real user.
+    account: Option<Account>,
+    /// Processes and threads that this user may have.
+    processes: u64,
     /// One that waits. More would only help bursts, and each costs a process.
     ready: Mutex<Option<Supervisor>>,
 }
 
 impl Supervisors {
     /// None waits yet.
-    pub fn new(reaper: Reaper) -> Self {
+    pub fn new(reaper: Reaper, account: Option<Account>, processes: u64) -> Self {
         Self {
             reaper,
+            account,
+            processes,
             ready: Mutex::new(None),
         }
     }
@@ -107,6 +114,12 @@ impl Supervisors {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shield(&self) -> Vec<String> {
+        let account = self.account.map(Account::text);
+        let with_limit = |account| vec![account, self.processes.to_string()];
+        account.map(with_limit).unwrap_or_default()
+    }
+
     /// Nothing is awaited in here: the control socket is open to inheritance for
     /// this one `spawn` only.
     fn spawn(&self, input: Input) -> Result<Supervisor, SpawnFailure> {
@@ -125,6 +138,7 @@ impl Supervisors {
         command
             .arg("supervise")
             .arg(theirs.as_raw_fd().to_string())
+            .args(self.shield())
             .env_clear()
             .stdin(stdin_reader)
             .stdout(stdout_writer)

@@ -14,6 +14,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{DumpableBehavior, chdir, set_dumpable_behavior};
 
 use super::messages::{Fact, RunRequest, StartError, Step, failed, report};
+use super::user::User;
+use crate::shield;
 use crate::sys;
 
 /// Largest [`RunRequest`]: a script, a standard input and an environment at their
@@ -49,7 +51,7 @@ impl ExecErrno {
 
 /// The child's side: waits for the order and becomes that program. An end of the socket instead
 /// means that it is not needed.
-pub fn become_command(mut control: File, refusal: ExecErrno) -> ! {
+pub fn become_command(mut control: File, refusal: ExecErrno, user: Option<User>) -> ! {
     let Ok(order) = read_order(&mut control) else {
         sys::exit_now(127)
     };
@@ -64,7 +66,7 @@ pub fn become_command(mut control: File, refusal: ExecErrno) -> ! {
     });
     // Both were closed with all others; dropping them would close what has their numbers now.
     let _ = (control.into_raw_fd(), refusal.0.into_raw_fd());
-    kept.say(&program.become_it());
+    kept.say(&program.become_it(user));
     sys::exit_now(127)
 }
 
@@ -155,7 +157,12 @@ impl Program {
 
     /// Becomes it; returns only when that failed. It can only raise its `oom_score_adj`
     /// once it is dumpable, and from then on it can be traced.
-    fn become_it(&self) -> io::Error {
+    fn become_it(&self, user: Option<User>) -> io::Error {
+        if let Some(user) = user
+            && let Err(error) = shield::leave(user.account, Some(user.processes))
+        {
+            return error;
+        }
         if let Err(errno) = set_dumpable_behavior(DumpableBehavior::Dumpable) {
             return errno.into();
         }

@@ -194,6 +194,13 @@ pub struct HelloReply {
     /// ran. Absent from an older casemate-init.
     #[prost(message, optional, tag = "7")]
     pub confinement: ::core::option::Option<Confinement>,
+    /// What keeps the user's code from PID 1, found by trying, by the names in
+    /// casemate-protocol.
+    #[prost(string, repeated, tag = "8")]
+    pub shielded: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether PID 1 has another real user than the commands.
+    #[prost(bool, tag = "9")]
+    pub separate: bool,
 }
 /// Some Engines accept a limit or a protection and do not apply it.
 #[derive(Clone, PartialEq, ::prost::Message)]
