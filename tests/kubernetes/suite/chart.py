@@ -1,5 +1,6 @@
 """The chart, on a real API server, and servers in Pods of its Deployment."""
 
+import errno
 import json
 import os
 import threading
@@ -64,11 +65,12 @@ def upgrade(secret, before):
                     answer = call(address, secret, user, "sleep 0.3; echo done")
                     assert answer["stdout"] == "done\n", answer
                     count[0] += 1
-                except ConnectionRefusedError:
-                    # It no longer listens: a Service sends its calls to another.
-                    time.sleep(0.1)
                 except Exception as error:
-                    failures.append(repr(error))
+                    # It no longer listens, or is gone: a Service sends its calls to another.
+                    if getattr(error, "errno", None) in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
+                        time.sleep(0.1)
+                    else:
+                        failures.append(repr(error))
 
     workers = [threading.Thread(target=work, args=(user,)) for user in ("carol", "dave")]
     for worker in workers:
