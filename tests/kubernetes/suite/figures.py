@@ -11,14 +11,27 @@ import time
 import urllib.parse
 
 from cluster import IMAGE, SPACE, run
+from http_server import HttpServer
 from server import Server
 
 ROUNDS = 5
 CALLS = 100
+TRANSFER_MIB = 64
 
 
 def figures():
-    bare, first, warm = [], [], []
+    try:
+        measure()
+    finally:
+        ours = f"label=io.casemate.instance={ON_DOCKER['instance']}"
+        for listed, removed in ((("ps", "--all"), ("rm", "--force", "--volumes")), (("volume", "ls"), ("volume", "rm"))):
+            names = run("docker", *listed, "--quiet", "--filter", ours).split()
+            if names:
+                run("docker", *removed, *names)
+
+
+def measure():
+    bare, first = [], []
     api = Api()
     for number in range(ROUNDS):
         bare.append(api.bare_pod(f"bare-{number}"))
@@ -35,13 +48,13 @@ def figures():
                 server.shell("true")
                 times[name].append(time.monotonic() - begun)
         warm = {name: statistics.median(taken) for name, taken in times.items()}
-        transfers = {name: transfer(server) for name, server in (("on Kubernetes", here), ("on Docker", docker))}
+    transfers = {"on Kubernetes": transfer(), "on Docker": transfer(**ON_DOCKER)}
     show("a bare Pod, create to Ready", bare)
     show("the first call of a new user", first)
     for name, seconds in warm.items():
         print(f"   a warm `shell_exec true` {name}: {1000 * seconds:.2f} ms (median of {3 * CALLS})")
     for name, (up, down) in transfers.items():
-        print(f"   8 MiB {name}: written at {8 / up:.0f} MiB/s, read at {8 / down:.0f} MiB/s")
+        print(f"   a file of {TRANSFER_MIB} MiB {name}: stored at {TRANSFER_MIB / up:.0f} MiB/s, read at {TRANSFER_MIB / down:.0f} MiB/s")
 
 
 ON_DOCKER = {"engine": "docker", "kubernetes_namespace": None, "kubernetes_key_file": None,
@@ -54,15 +67,17 @@ def show(what, seconds):
           f"{1000 * min(seconds):.0f} to {1000 * max(seconds):.0f})")
 
 
-def transfer(server):
-    """Seconds to write 8 MiB to a file, and to read them."""
-    text = base64.b64encode(os.urandom(6 << 20)).decode()
-    begun = time.monotonic()
-    assert not server.call("write_file", path="transfer", content=text).get("isError")
-    up = time.monotonic() - begun
-    begun = time.monotonic()
-    assert not server.call("read_file", path="transfer").get("isError")
-    return up, time.monotonic() - begun
+def transfer(**more):
+    """Seconds to store a large file over HTTP, and to have it back."""
+    data = os.urandom(TRANSFER_MIB << 20)
+    with HttpServer(**more) as server:
+        server.shell("figure0", "true")
+        begun = time.monotonic()
+        server.transfer("figure0", data)
+        up = time.monotonic() - begun
+        begun = time.monotonic()
+        assert server.transfer("figure0") == data
+        return up, time.monotonic() - begun
 
 
 class Api:

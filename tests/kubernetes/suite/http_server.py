@@ -43,6 +43,16 @@ class HttpServer:
     def shell(self, user, command):
         return shell("127.0.0.1", self.port, self.token, user, command)
 
+    def transfer(self, user, data=None):
+        """Stores `data` as a file of the user's, or gives that back."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
+        headers = {"Authorization": f"Bearer {self.token}", "X-Casemate-User": user}
+        connection.request("PUT" if data else "GET", "/files/content/transfer", data, headers)
+        response = connection.getresponse()
+        body = response.read()
+        assert response.status in (200, 201), f"{response.status}: {body[:200]}"
+        return body
+
     def kill(self):
         self.process.kill()
         self.process.wait(60)
