@@ -57,7 +57,8 @@ pub enum ChannelError {
 /// What the operator can do where PID 1 is not protected.
 fn remedy(separate: bool) -> &'static str {
     if separate {
-        "install a newer runsc on the Engine's host: gVisor of September 2026 has all of it"
+        "the runtime must be gVisor's: install a newer runsc on the Engine's host, that of September \
+         2026 has all of it"
     } else {
         "for gVisor set CASEMATE_PROFILE=high, or make runc the runtime"
     }

@@ -53,7 +53,7 @@ pub struct ContainerSpec {
     /// The OCI runtime. By default: [`super::Capabilities::default_runtime`].
     pub runtime: String,
     /// Whether PID 1 has another real user than the commands, because the kernel of this runtime does
-    /// not protect it from its own: root of that kernel, without capabilities, and nobody on the host.
+    /// not protect it from its own: root of that kernel, without a capability in effect.
     pub separate_init: bool,
     /// The shared data that it reads.
     pub shared: Vec<SharedMount>,

@@ -18,7 +18,9 @@ use super::running::Running;
 use super::shared_data;
 use super::spec::Spec;
 use super::status::{Notice, Status};
-use super::timeouts::{LEASE_TIMEOUT, NAME_CONFLICT_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT};
+use super::timeouts::{
+    NAME_CONFLICT_TIMEOUT, NAME_IN_USE_TIMEOUT, POLL_INTERVAL, UNRESPONSIVE_TIMEOUT,
+};
 use super::volumes::Volumes;
 use crate::engine::{
     Container, ContainerSpec, Engine, EngineError, RunAs, SharedMount, State, Workspace,
@@ -115,8 +117,8 @@ impl Provisioner {
                     // Another server was faster, or the name is not free yet. Podman reserves a
                     // name before it shows the container, and frees it after that is gone.
                     Err(SandboxError::Engine(error))
-                        if is_conflict(&error) && search.name_in_use.note(name) < LEASE_TIMEOUT => {
-                    }
+                        if is_conflict(&error)
+                            && search.name_in_use.note(name) < NAME_IN_USE_TIMEOUT => {}
                     Err(error) => return Err(error),
                 },
             }

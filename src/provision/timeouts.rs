@@ -6,6 +6,10 @@ use std::time::Duration;
 /// that is being prepared some seconds, and desktop clients give up after 60 s.
 pub const LEASE_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// How long a container's name may be in use although there is no container of it. Less than a call
+/// waits, so that the call says so.
+pub const NAME_IN_USE_TIMEOUT: Duration = Duration::from_secs(40);
+
 /// After PID 1 has ended, the Engine removes the container within this time.
 pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(5);
 

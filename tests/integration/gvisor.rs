@@ -58,6 +58,27 @@ async fn a_runsc_that_lacks_something_is_refused_by_name_and_leaves_nothing_that
     .await;
 }
 
+/// Root of that kernel would be root of the host.
+#[tokio::test]
+async fn a_runtime_whose_kernel_is_the_hosts_is_refused() {
+    if docker::is_podman() {
+        return not_run("Podman has no choice of runtimes");
+    }
+    let server = TestServer::new()
+        .env("CASEMATE_PROFILE", "high")
+        .env("CASEMATE_RUNTIME", "runc");
+    let server = server.start().await;
+    let first = server.shell("id").await;
+    assert_eq!(first.code(), "sandbox_unavailable", "{}", first.0);
+    let said = format!("{REFUSAL} the host's kernel from");
+    assert!(first.text().contains(&said), "{}", first.0);
+    let within = Duration::from_secs(30);
+    eventually("its containers end", within, async || {
+        server.instance.containers().is_empty()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_the_runtime_no_server_starts_and_the_error_says_what_to_do() {
     let instance = Instance::new();

@@ -129,6 +129,9 @@ pub fn tried(account: Option<Account>) -> Vec<String> {
                 .filter(|(_, bit)| attacks & (1 << bit) != 0)
                 .map(|((name, _), _)| *name),
         );
+        if !tells_what_ran() {
+            holds.push(shield::KERNEL);
+        }
         if has_subreaper() {
             holds.push(shield::SUBREAPER);
         }

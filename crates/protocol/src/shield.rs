@@ -20,9 +20,13 @@ pub const SUBREAPER: &str = "subreapers";
 /// Without it a signal could meet another process.
 pub const PIDFD: &str = "pidfds";
 
+/// The sandbox has a kernel of its own. On the host's, a PID 1 of another real user would be its root.
+pub const KERNEL: &str = "the host's kernel";
+
 /// With a PID 1 of another real user.
 const SEPARATE: &[&str] = &[
     SIGNALS,
+    KERNEL,
     LIMITS,
     TRACING,
     MEMORY,

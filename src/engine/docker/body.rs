@@ -74,8 +74,8 @@ impl ContainerSpec {
 
     fn user(&self) -> String {
         if self.separate_init {
-            // PID 1 makes this its real uid, gives up all capabilities, and runs commands as the
-            // user. Root of the runtime's own kernel is nobody on the host.
+            // Of the runtime's own kernel: PID 1 keeps it as its real uid only, and runs commands as
+            // the user. On the host's kernel such a PID 1 is refused.
             return "0:0".to_owned();
         }
         self.run_as.as_user()
@@ -156,8 +156,8 @@ impl ContainerSpec {
         }
     }
 
-    /// What a separate PID 1 needs to take its two users and to empty the bounding set: with that it
-    /// gives them up, before it serves anybody.
+    /// What a separate PID 1 needs to take its two users and to empty the bounding set. It keeps them,
+    /// without any in effect, for its supervisors, which do the same and give them up.
     fn cap_add(&self) -> Option<Vec<String>> {
         let names = ["CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
         self.separate_init.then(|| names.map(str::to_owned).into())

@@ -25,10 +25,10 @@ impl From<Option<KeyHash>> for Bridges {
     }
 }
 
-/// Whether the kernel says that the peer is of PID 1's own user, so no bridge. Asked
+/// Whether the kernel says that the peer is of the user that commands run as, so no bridge. Asked
 /// only in a crowd: some kernels do not answer this right (see [`peer`]).
 pub fn is_own_user(stream: &UnixStream) -> bool {
-    let own = rustix::process::getuid().as_raw();
+    let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own)
 }
 

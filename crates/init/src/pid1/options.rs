@@ -38,7 +38,7 @@ pub struct Options {
     pub environment: EnvironmentChanges,
     /// Whom the commands run as, where PID 1 is to be of another real user: see [`crate::shield`].
     pub account: Option<Account>,
-    /// Processes and threads that this user may have; 0: as many as the container.
+    /// Processes and threads that this user may have, where there is one.
     pub processes: u64,
     /// Hash of the specification, told back in Hello.
     pub spec: String,
@@ -75,6 +75,9 @@ impl Options {
                 "--spec" => spec = Some(value.to_owned()),
                 _ => return Err(format!("{name}: unknown argument")),
             }
+        }
+        if account.is_some() && processes == 0 {
+            return Err("--user needs --processes".to_owned());
         }
         Ok(Self {
             idle_timeout: idle_timeout.ok_or("--idle-timeout-ms is missing")?,
@@ -213,6 +216,8 @@ mod tests {
             assert!(with(root).is_err_and(|error| error.contains("UID:GID")));
         }
         assert_eq!(parse(&all).expect("parses").account, None);
+        let unlimited = parse(&[&all[..], &["--user=5:6"]].concat());
+        assert_eq!(unlimited, Err("--user needs --processes".to_owned()));
     }
 
     #[test]
