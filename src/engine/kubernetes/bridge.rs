@@ -135,6 +135,13 @@ impl KubernetesEngine {
                 kind: "volume",
                 name: claim.to_owned(),
             })?;
+            if !found["metadata"]["deletionTimestamp"].is_null() {
+                // Its files go with this Pod.
+                return Err(EngineError::Missing {
+                    kind: "volume",
+                    name: claim.to_owned(),
+                });
+            }
             match WriterRecord::of(&found) {
                 Some(writer) if writer.uid == own.uid => return Ok(()),
                 Some(before) => self.verify_ended(claim, &before).await?,
@@ -183,7 +190,7 @@ impl KubernetesEngine {
                     name: claim.to_owned(),
                 });
             }
-            self.free(&pod).await?;
+            self.remove_object(&pod).await?;
         }
         match writer {
             Some(writer) => self.clear_writer(claim, &writer.uid).await,

@@ -133,13 +133,24 @@ impl Api {
         uid: &str,
     ) -> Result<(), EngineError> {
         let options = serde_json::json!({ "preconditions": { "uid": uid } });
-        let path = self.path(kind, call.object);
-        let body = Some((&options, "application/json"));
-        match self.request(call, Method::DELETE, &path, body).await {
-            // Gone, or another of its name.
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
-            other => other.map(drop),
+        match self.delete_with(call, kind, &options).await {
+            // Another of its name.
+            Err(error) if error.status() == Some(409) => Ok(()),
+            other => other,
         }
+    }
+
+    /// Deletes it with these options (`DeleteOptions`). One that is gone is fine; where a precondition
+    /// does not hold it fails with 409.
+    pub async fn delete_with(
+        &self,
+        call: ApiCall<'_>,
+        kind: ObjectKind,
+        options: &Value,
+    ) -> Result<(), EngineError> {
+        let path = self.path(kind, call.object);
+        let body = Some((options, "application/json"));
+        present(self.request(call, Method::DELETE, &path, body).await).map(drop)
     }
 
     pub async fn request(

@@ -187,7 +187,32 @@ impl KubernetesEngine {
         for claim in claims(pod) {
             self.clear_writer(&claim, &id.uid).await?;
         }
+        self.remove_finalizer(pod).await?;
+        let call = ApiCall::update("remove", &id.name);
         let api = self.api().await?;
+        api.delete(call, ObjectKind::Pods, &id.uid).await?;
+        self.forget(&id.uid);
+        Ok(())
+    }
+
+    /// Removes the object of a Pod at once, whatever its kubelet does. Its record stays.
+    pub(super) async fn remove_object(&self, pod: &Value) -> Result<(), EngineError> {
+        let id = PodId::of(pod);
+        let call = ApiCall::update("remove", &id.name);
+        let options = json!({ "preconditions": { "uid": id.uid }, "gracePeriodSeconds": 0 });
+        let api = self.api().await?;
+        match api.delete_with(call, ObjectKind::Pods, &options).await {
+            // Another of its name.
+            Err(error) if error.status() == Some(409) => return Ok(()),
+            removed => removed?,
+        }
+        self.remove_finalizer(pod).await?;
+        self.forget(&id.uid);
+        Ok(())
+    }
+
+    async fn remove_finalizer(&self, pod: &Value) -> Result<(), EngineError> {
+        let id = PodId::of(pod);
         let others: Vec<Value> = pod["metadata"]["finalizers"]
             .as_array()
             .into_iter()
@@ -197,14 +222,12 @@ impl KubernetesEngine {
             .collect();
         let patch = json!({ "metadata": { "uid": id.uid, "finalizers": others } });
         let call = ApiCall::update("remove", &id.name);
+        let api = self.api().await?;
         match api.patch(call, ObjectKind::Pods, &patch).await {
             // Gone, or another of its name.
-            Err(error) if matches!(error.status(), Some(404 | 409)) => {}
-            freed => drop(freed?),
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            freed => freed.map(drop),
         }
-        api.delete(call, ObjectKind::Pods, &id.uid).await?;
-        self.forget(&id.uid);
-        Ok(())
     }
 
     /// Removes the record of a Pod, unless another has the workspace by now.

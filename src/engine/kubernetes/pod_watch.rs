@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use http::Method;
@@ -96,8 +96,15 @@ async fn run(watch: Weak<PodWatch>, api: Api) {
     let mut pause = first;
     let mut version = String::new();
     while watch.strong_count() > 0 {
+        let begun = Instant::now();
         match look(&watch, &api, &mut version).await {
-            Ok(()) => pause = first,
+            Ok(()) => {
+                pause = first;
+                // Something on the way ends it at once.
+                if begun.elapsed() < first {
+                    sleep(first).await;
+                }
+            }
             Err(error) => {
                 // Among others 410: the version is too old.
                 version.clear();

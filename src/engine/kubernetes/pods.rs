@@ -119,7 +119,11 @@ impl KubernetesEngine {
             _ => error,
         })?;
         let id = PodId::of(&stored);
-        let differences = compare(&wanted, &stored);
+        // Here a difference of any kind is a change that the cluster has made.
+        let mut differences = compare(&wanted, &stored);
+        for difference in &mut differences {
+            difference.kind = DifferenceKind::Hardening;
+        }
         if let Some(error) = weakened(name, &differences) {
             self.discard(&id).await;
             return Err(error);
@@ -128,7 +132,7 @@ impl KubernetesEngine {
         Ok(CreatedContainer {
             id: id.to_string(),
             warnings: Vec::new(),
-            differences,
+            differences: Vec::new(),
         })
     }
 
@@ -166,19 +170,25 @@ impl KubernetesEngine {
             }];
         };
         let wanted = connection.maker.pod(spec, &PodFacts::of(&container.stored));
-        let mut differences = compare(&wanted, &container.stored);
-        // Another version or start of a server says so in these, and is no difference.
-        let of_maker = |field: &str| {
-            let key = field.strip_prefix("metadata.annotations.");
-            key.is_some_and(|key| MAKERS.contains(&key))
-        };
-        differences.retain(|difference| !of_maker(&difference.field));
+        let differences = differences_of_pods(&wanted, &container.stored);
         let is_safe = |one: &Difference| one.kind != DifferenceKind::Hardening;
         if differences.iter().all(is_safe) {
             self.remember(&PodId::of(&container.stored).uid, wanted);
         }
         differences
     }
+}
+
+/// The differences that are not the makers': another version or start of a server says so, and that is
+/// none.
+fn differences_of_pods(wanted: &Value, stored: &Value) -> Vec<Difference> {
+    let of_maker = |field: &str| {
+        let key = field.strip_prefix("metadata.annotations.");
+        key.is_some_and(|key| MAKERS.contains(&key))
+    };
+    let mut differences = compare(wanted, stored);
+    differences.retain(|difference| !of_maker(&difference.field));
+    differences
 }
 
 /// Annotations that say which server made a Pod, and with which settings.
@@ -228,7 +238,7 @@ pub(super) fn weakened(name: &str, differences: &[Difference]) -> Option<EngineE
 pub(super) fn changed(wanted: Option<&Value>, stored: &Value) -> Option<EngineError> {
     let name = PodId::of(stored).name;
     let added = verify::added_containers(stored);
-    let mut differences = wanted.map_or(Vec::new(), |wanted| compare(wanted, stored));
+    let mut differences = wanted.map_or(Vec::new(), |wanted| differences_of_pods(wanted, stored));
     if !added.is_empty() && differences.is_empty() {
         differences.push(Difference {
             field: "spec.ephemeralContainers".to_owned(),

@@ -172,13 +172,27 @@ impl KubernetesEngine {
     /// # Errors
     /// [`EngineError::InUse`] while a Pod has it.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        // A cluster would keep the claim until the Pod ends, and take it from the next one.
+        let Some(found) = self.find(ObjectKind::Claims, name).await? else {
+            return Ok(());
+        };
+        let in_use = || EngineError::InUse {
+            name: name.to_owned(),
+        };
+        // A cluster would keep the claim until the Pod ends, and remove it then.
         if self.is_mounted(name).await? {
-            return Err(EngineError::InUse {
-                name: name.to_owned(),
-            });
+            return Err(in_use());
         }
-        self.delete(ObjectKind::Claims, name).await
+        // A Pod that has begun since then has written itself on the claim.
+        let metadata = &found["metadata"];
+        let options = json!({ "preconditions": {
+            "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
+        } });
+        let call = ApiCall::update("remove volume", name);
+        let api = self.api().await?;
+        match api.delete_with(call, ObjectKind::Claims, &options).await {
+            Err(error) if error.status() == Some(409) => Err(in_use()),
+            removed => removed,
+        }
     }
 
     async fn is_mounted(&self, claim: &str) -> Result<bool, EngineError> {

@@ -30,7 +30,7 @@ def a_busy_api_server_is_asked_again_within_the_call():
                  "nominalConcurrencyShares": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}}}
     account = {"kind": "ServiceAccount", "serviceAccount": {"namespace": SPACE, "name": "casemate"}}
     flow = {"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema", "metadata": {"name": "nothing"},
-            "spec": {"matchingPrecedence": 1, "priorityLevelConfiguration": {"name": "nothing"}, "rules": [{
+            "spec": {"matchingPrecedence": 2, "priorityLevelConfiguration": {"name": "nothing"}, "rules": [{
                 "subjects": [account], "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"],
                                                           "namespaces": ["*"], "clusterScope": True}]}]}}
     with Server("patient") as server, concurrent.futures.ThreadPoolExecutor() as pool:
@@ -144,6 +144,25 @@ def a_node_that_boots_again_frees_the_workspaces_that_it_had():
         with Server("boot") as other:
             found = eventually("the workspace is free", lambda: attempt(other, "cat note"))
             assert found["stdout"] == "kept\n", found
+
+
+def an_operator_releases_a_workspace_whose_node_is_lost():
+    with Server("lost") as server:
+        server.shell("echo kept >note")
+        node = pod_of("lost")["spec"]["nodeName"]
+        lab("link", "cut", node)
+        try:
+            eventually("the node is noticed as lost", lambda: not is_ready(node))
+            with Server("lost") as other:
+                said = other.failure("true")
+                assert "engine_unavailable" in said and "casemate release" in said, said
+            release("lost")
+            with Server("lost") as other:
+                assert other.shell("cat note")["stdout"] == "kept\n"
+                assert pod_of("lost")["spec"]["nodeName"] != node
+        finally:
+            lab("link", "heal", node)
+        eventually("the node is back", lambda: is_ready(node))
 
 
 def a_node_that_is_cut_off_keeps_its_workspace_to_itself():
