@@ -29,7 +29,6 @@ TESTS = [
     several.fifty_users_at_once_have_one_pod_each,
     permissions.each_permission_is_needed,
     faults.a_command_runs_on_while_the_api_server_is_away_and_its_result_is_told,
-    faults.a_busy_api_server_is_asked_again_within_the_call,
     faults.what_the_cluster_cannot_give_is_said_in_its_own_words,
     faults.an_evicted_sandbox_is_lost_with_the_reason_that_kubernetes_gives,
     faults.a_pod_that_is_deleted_by_force_is_followed_only_by_one_that_is_alone,

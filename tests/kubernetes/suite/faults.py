@@ -2,10 +2,9 @@
 
 import concurrent.futures
 import json
-import subprocess
 import time
 
-from cluster import LAB, SPACE, WORK, apply, enforce_policies, eventually, is_ready, k, lab, objects, pod_of, pods_of, run
+from cluster import LAB, SPACE, apply, enforce_policies, eventually, is_ready, k, lab, objects, pod_of, pods_of, run
 from server import Server, attempt, release
 
 
@@ -22,34 +21,6 @@ def a_command_runs_on_while_the_api_server_is_away_and_its_result_is_told():
             lab("api", "start")
         done = running.result(180)
         assert done["outcome"] == "exited" and done["stdout"].split() == [str(i) for i in range(1, 11)], done
-
-
-def a_busy_api_server_is_asked_again_within_the_call():
-    level = {"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "PriorityLevelConfiguration",
-             "metadata": {"name": "nothing"}, "spec": {"type": "Limited", "limited": {
-                 "nominalConcurrencyShares": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}}}
-    account = {"kind": "ServiceAccount", "serviceAccount": {"namespace": SPACE, "name": "casemate"}}
-    flow = {"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema", "metadata": {"name": "nothing"},
-            "spec": {"matchingPrecedence": 2, "priorityLevelConfiguration": {"name": "nothing"}, "rules": [{
-                "subjects": [account], "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"],
-                                                          "namespaces": ["*"], "clusterScope": True}]}]}}
-    with Server("patient") as server, concurrent.futures.ThreadPoolExecutor() as pool:
-        apply(level, flow)
-        try:
-            eventually("the API server is too busy", refuses)
-            call = pool.submit(server.shell, "echo at last")
-            time.sleep(3)
-            assert not call.done(), call.result()
-        finally:
-            run("kubectl", "delete", "flowschema,prioritylevelconfiguration", "nothing")
-        assert call.result()["stdout"] == "at last\n", call.result()
-
-
-def refuses():
-    """Whether the server's account is answered 429 just now."""
-    asked = subprocess.run(["kubectl", "--kubeconfig", str(WORK / "kubeconfig"), "get", "--raw", f"/api/v1/namespaces/{SPACE}/pods"],
-                           capture_output=True, text=True, timeout=60)
-    return "the server has received too many requests" in asked.stderr.lower() or "TooManyRequests" in asked.stderr
 
 
 def what_the_cluster_cannot_give_is_said_in_its_own_words():
