@@ -1,4 +1,4 @@
-//! The program behind Docker's API.
+//! The program that runs the containers.
 
 /// Which program answers. Podman speaks Docker's API, stores containers in its own way, and has
 /// its own versions: `docs/engines.md` lists the differences.

@@ -3,7 +3,7 @@
 //! ```text
 //! KubernetesEngine ─► connect (kubeconfig or service account) ─► Api: raw JSON
 //!   pod ─► verify ──────► pods         made, compared while it is held back, then let to a node
-//!   writer ─► claims ───► bridge       one Pod writes to a workspace; pods/exec with a key
+//!   claim_record ───────► bridge       one Pod writes to a workspace; pods/exec with a key
 //!   pod_watch ──────────► endings      one watch for all Pods: how each ended
 //! ```
 //!
@@ -13,13 +13,14 @@
 //! - Making a [`KubernetesEngine`] reads the configuration and reaches for nothing: the API server may
 //!   be down.
 //! - The API server makes a name once, so there is one Pod of a workspace. Its finalizer keeps the name
-//!   until its containers are known to have ended, whoever deletes it.
+//!   until its containers are known to have ended, no matter who deletes it.
 //! - A Pod runs nothing before its stored form was compared, whole, with the wanted one.
 //! - Every delete names the uid that it means.
 
 mod api_call;
 mod bridge;
 mod channel;
+mod claim_record;
 mod client;
 mod end_cause;
 mod endings;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::labels::{REMADE, UID};
+use super::error::EngineError;
+use super::labels::{Labels, REMADE, UID};
 use super::rfc3339::parse_rfc3339;
 use super::uids::RunAs;
 
@@ -27,6 +28,20 @@ impl VolumeSummary {
     /// Whom its user's code runs as.
     pub fn run_as(&self) -> RunAs {
         RunAs::of(self.uid())
+    }
+
+    /// Itself, where it has this owner's labels.
+    ///
+    /// # Errors
+    /// [`EngineError::Foreign`].
+    pub(super) fn owned_by(self, labels: &Labels) -> Result<Self, EngineError> {
+        match labels.is_same_owner(&self.labels) {
+            true => Ok(self),
+            false => Err(EngineError::Foreign {
+                kind: "volume",
+                name: self.name,
+            }),
+        }
     }
 
     /// Whether the Engine made it in place of one that was gone: [`REMADE`].

@@ -142,7 +142,9 @@ fn exit_with_its_own_code_on_panic() {
 
 async fn run(options: Options, shielded: Vec<String>) -> io::Result<i64> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    rlimits::set(&options.rlimits, &confinement::read())?;
+    if !options.rlimits.is_empty() {
+        rlimits::set(&options.rlimits, &confinement::read())?;
+    }
     // Beside all that follows, and known before anything is served.
     let unreachable = options.unreachable.clone();
     let probe = tokio::spawn(async move { reachability::reached(&unreachable).await });

@@ -42,7 +42,7 @@ impl DockerEngine {
             labels: Some(labels_of_volume),
             cluster_volume_spec: None,
         };
-        owned(self.create_volume(request).await?, labels)
+        self.create_volume(request).await?.owned_by(labels)
     }
 
     /// For an existing volume the Engine returns its stored values, not the requested ones.
@@ -85,7 +85,7 @@ impl DockerEngine {
         let Some(row) = self.inspect_volume(name).await? else {
             return Ok(None);
         };
-        owned(row, labels).map(Some)
+        row.owned_by(labels).map(Some)
     }
 
     /// The volume of this name, whosever it is.
@@ -197,14 +197,6 @@ impl DockerEngine {
             .await?;
         let volumes = list.volumes.unwrap_or_default().into_iter();
         Ok(volumes.map(VolumeSummary::from).collect())
-    }
-}
-
-/// Where it has our labels.
-fn owned(row: VolumeSummary, labels: &Labels) -> Result<VolumeSummary, EngineError> {
-    match labels.is_same_owner(&row.labels) {
-        true => Ok(row),
-        false => Err(foreign(row.name)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use casemate_protocol::INIT_PATH;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 use super::KubernetesEngine;
@@ -16,7 +16,6 @@ use super::pod::{CONTAINER, PodFacts};
 use super::pod_state::{PodPhase, claims};
 use super::pods::changed;
 use super::start::missing;
-use super::writer::{NodeFacts, WRITER, WriterRecord};
 use crate::engine::ExecStream;
 use crate::engine::error::EngineError;
 
@@ -116,85 +115,6 @@ impl KubernetesEngine {
                 node: node.to_owned(),
                 message: "its kubelet does not answer".to_owned(),
             },
-        }
-    }
-
-    /// Writes the Pod on its claim, unless another may still write there.
-    async fn hold(
-        &self,
-        claim: &str,
-        pod: &Value,
-        node: Option<&NodeFacts>,
-    ) -> Result<(), EngineError> {
-        let api = self.api().await?;
-        let own = WriterRecord::new(pod, node);
-        loop {
-            let call = ApiCall::query("inspect volume", claim);
-            let found = api.get(call, ObjectKind::Claims).await?;
-            let found = found.ok_or_else(|| EngineError::Missing {
-                kind: "volume",
-                name: claim.to_owned(),
-            })?;
-            if !found["metadata"]["deletionTimestamp"].is_null() {
-                // Its files go with this Pod.
-                return Err(EngineError::Missing {
-                    kind: "volume",
-                    name: claim.to_owned(),
-                });
-            }
-            match WriterRecord::of(&found) {
-                Some(writer) if writer.uid == own.uid => return Ok(()),
-                Some(before) => self.verify_ended(claim, &before).await?,
-                None => {}
-            }
-            let patch = json!({ "metadata": {
-                "resourceVersion": found["metadata"]["resourceVersion"],
-                "annotations": { WRITER: own.text() },
-            } });
-            match api
-                .patch(
-                    ApiCall::update("hold volume", claim),
-                    ObjectKind::Claims,
-                    &patch,
-                )
-                .await
-            {
-                // Another server was faster: perhaps for another Pod.
-                Err(error) if error.status() == Some(409) => {}
-                held => return held.map(drop),
-            }
-        }
-    }
-
-    /// An operator says that nothing writes to the workspace any more. Its Pod goes, wherever it is.
-    ///
-    /// # Errors
-    /// [`EngineError::InUse`] while its Pod is on a node that is ready.
-    pub async fn release(&self, claim: &str) -> Result<(), EngineError> {
-        let found = self.api().await?;
-        let found = found
-            .get(ApiCall::query("inspect volume", claim), ObjectKind::Claims)
-            .await?;
-        let writer = found.as_ref().and_then(WriterRecord::of);
-        for pod in self.pods(&[]).await? {
-            if !claims(&pod).iter().any(|name| name == claim) {
-                continue;
-            }
-            // Its kubelet ends it in order, when it is removed.
-            let has_ended = matches!(PodPhase::of(&pod), PodPhase::Ended(_));
-            let node = self
-                .node(pod["spec"]["nodeName"].as_str().unwrap_or_default())
-                .await?;
-            if !has_ended && node.is_some_and(|node| node.is_ready) {
-                return Err(EngineError::InUse {
-                    name: claim.to_owned(),
-                });
-            }
-            self.remove_object(&pod).await?;
-        }
-        match writer {
-            Some(writer) => self.clear_writer(claim, &writer.uid).await,
-            None => Ok(()),
         }
     }
 }

@@ -75,7 +75,7 @@ impl Api {
         }
     }
 
-    /// `None`: there is none of this name.
+    /// `None` if no object has this name.
     pub async fn get(
         &self,
         call: ApiCall<'_>,

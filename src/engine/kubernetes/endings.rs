@@ -23,7 +23,7 @@ use super::pod::FINALIZER;
 use super::pod_state::{PodPhase, claims, last_words};
 use super::pods::changed;
 use super::start::is_same;
-use super::writer::{WRITER, WriterRecord};
+use super::writer::WriterRecord;
 use crate::engine::error::EngineError;
 use crate::engine::{EndCause, EndedContainer};
 
@@ -71,15 +71,6 @@ impl KubernetesEngine {
         self.verify_ended(&claim, &before).await?;
         // Its node is out of service.
         self.free(pod).await
-    }
-
-    async fn record_of(&self, claim: &str) -> Result<Option<WriterRecord>, EngineError> {
-        if claim.is_empty() {
-            return Ok(None);
-        }
-        let call = ApiCall::query("inspect volume", claim);
-        let found = self.api().await?.get(call, ObjectKind::Claims).await?;
-        Ok(found.as_ref().and_then(WriterRecord::of))
     }
 
     /// Removes one that has ended: then `true`. One that has not is unchanged.
@@ -171,7 +162,7 @@ impl KubernetesEngine {
         tokio::spawn(async move {
             if let Err(error) = engine.end_of(&id).await {
                 let error = &error as &dyn std::error::Error;
-                debug!(%id, error, "it is freed by whoever needs its name");
+                debug!(%id, error, "the next server that needs its name frees it");
             }
             engine.shared.ending.lock().remove(&id.uid);
         });
@@ -227,36 +218,6 @@ impl KubernetesEngine {
             // Gone, or another of its name.
             Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
             freed => freed.map(drop),
-        }
-    }
-
-    /// Removes the record of a Pod, unless another has the workspace by now.
-    pub(super) async fn clear_writer(&self, claim: &str, uid: &str) -> Result<(), EngineError> {
-        let api = self.api().await?;
-        loop {
-            let call = ApiCall::query("inspect volume", claim);
-            let Some(found) = api.get(call, ObjectKind::Claims).await? else {
-                return Ok(());
-            };
-            if WriterRecord::of(&found).is_none_or(|writer| writer.uid != uid) {
-                return Ok(());
-            }
-            let patch = json!({ "metadata": {
-                "resourceVersion": found["metadata"]["resourceVersion"],
-                "annotations": { WRITER: null },
-            } });
-            match api
-                .patch(
-                    ApiCall::update("release volume", claim),
-                    ObjectKind::Claims,
-                    &patch,
-                )
-                .await
-            {
-                Err(error) if error.status() == Some(409) => {}
-                Err(error) if error.status() == Some(404) => return Ok(()),
-                cleared => return cleared.map(drop),
-            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
     say(!inside.no_new_privileges, "no new privileges".to_owned());
     say(
         inside.uid == 0 || inside.gid == 0,
-        "a user who is not root".to_owned(),
+        "a user and a group that are not root's".to_owned(),
     );
     say(inside.memory.is_none(), "a limit of memory".to_owned());
     say(inside.nano_cpus.is_none(), "a limit of CPU time".to_owned());

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::error::{EngineError, shorten};
 use crate::engine::labels::{INSTANCE, ISSUER, UID, USER};
 
-/// Says of each object that it is ours.
+/// Marks every object as Casemate's.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// The value of [`MANAGED_BY`].
@@ -70,7 +70,7 @@ impl PodId {
 /// A name of an object that may stand in a path.
 ///
 /// # Errors
-/// [`EngineError::Name`]: a name of an instance with `_` is none.
+/// [`EngineError::Name`]: Kubernetes does not allow `_`, which the name of an instance may have.
 pub fn object<'a>(kind: &'static str, name: &'a str) -> Result<&'a str, EngineError> {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
     let ends_well = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

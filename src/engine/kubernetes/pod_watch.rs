@@ -2,12 +2,12 @@
 //! sandboxes of this server.
 //!
 //! ```text
-//! list ─► watch from its version ──► events ─► the map, and whoever waits looks again
+//! list ─► watch from its version ──► events ─► the map; code that waits looks again
 //!   ▲            │ 410: too old        │ ended, or broke: watch again from the last version
 //!   └────────────┴─────────────────────┘ with pauses that grow
 //! ```
 //!
-//! The map may be late. Whoever decides by it asks the API server itself first.
+//! The map may be late, so code that decides by it asks the API server first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};

@@ -12,7 +12,6 @@ use super::names::{CASEMATE, MANAGED_BY, PodId, annotations, object, selectors};
 use super::pod::PodFacts;
 use super::pod_state::{self, PodPhase};
 use super::verify::{self, compare};
-use super::writer::WriterRecord;
 use crate::config::Mode;
 use crate::engine::error::EngineError;
 use crate::engine::{
@@ -120,11 +119,7 @@ impl KubernetesEngine {
         })?;
         let id = PodId::of(&stored);
         // Here a difference of any kind is a change that the cluster has made.
-        let mut differences = compare(&wanted, &stored);
-        for difference in &mut differences {
-            difference.kind = DifferenceKind::Hardening;
-        }
-        if let Some(error) = weakened(name, &differences) {
+        if let Some(error) = refused(name, compare(&wanted, &stored)) {
             self.discard(&id).await;
             return Err(error);
         }
@@ -149,7 +144,7 @@ impl KubernetesEngine {
         }
     }
 
-    /// A Pod that must not be used. It never had a node, so it goes at once.
+    /// Removes a Pod that must not be used.
     pub(super) async fn discard(&self, id: &PodId) {
         if let Err(error) = self.remove(&id.to_string()).await {
             let error = &error as &dyn std::error::Error;
@@ -170,7 +165,7 @@ impl KubernetesEngine {
             }];
         };
         let wanted = connection.maker.pod(spec, &PodFacts::of(&container.stored));
-        let differences = differences_of_pods(&wanted, &container.stored);
+        let differences = differences_without_makers(&wanted, &container.stored);
         let is_safe = |one: &Difference| one.kind != DifferenceKind::Hardening;
         if differences.iter().all(is_safe) {
             self.remember(&PodId::of(&container.stored).uid, wanted);
@@ -179,9 +174,8 @@ impl KubernetesEngine {
     }
 }
 
-/// The differences that are not the makers': another version or start of a server says so, and that is
-/// none.
-fn differences_of_pods(wanted: &Value, stored: &Value) -> Vec<Difference> {
+/// The differences between two Pods, without what only says which server made them.
+fn differences_without_makers(wanted: &Value, stored: &Value) -> Vec<Difference> {
     let of_maker = |field: &str| {
         let key = field.strip_prefix("metadata.annotations.");
         key.is_some_and(|key| MAKERS.contains(&key))
@@ -223,10 +217,8 @@ pub(super) fn not_here(what: &'static str) -> EngineError {
     EngineError::NotOnKubernetes { what }
 }
 
-/// The error for a Pod that is less isolated than wanted.
-pub(super) fn weakened(name: &str, differences: &[Difference]) -> Option<EngineError> {
-    let weaker = |one: &&Difference| one.kind == DifferenceKind::Hardening;
-    let differences: Vec<_> = differences.iter().filter(weaker).cloned().collect();
+/// The error for a Pod with these differences, if there are any.
+fn refused(name: &str, differences: Vec<Difference>) -> Option<EngineError> {
     (!differences.is_empty()).then(|| EngineError::Weakened {
         name: name.to_owned(),
         differences,
@@ -234,11 +226,13 @@ pub(super) fn weakened(name: &str, differences: &[Difference]) -> Option<EngineE
     })
 }
 
-/// Whether a Pod is still as it was wanted.
+/// The error for a Pod that is less isolated than it was wanted.
 pub(super) fn changed(wanted: Option<&Value>, stored: &Value) -> Option<EngineError> {
     let name = PodId::of(stored).name;
     let added = verify::added_containers(stored);
-    let mut differences = wanted.map_or(Vec::new(), |wanted| differences_of_pods(wanted, stored));
+    let mut differences = wanted.map_or(Vec::new(), |wanted| {
+        differences_without_makers(wanted, stored)
+    });
     if !added.is_empty() && differences.is_empty() {
         differences.push(Difference {
             field: "spec.ephemeralContainers".to_owned(),
@@ -247,49 +241,6 @@ pub(super) fn changed(wanted: Option<&Value>, stored: &Value) -> Option<EngineEr
             kind: DifferenceKind::Hardening,
         });
     }
-    weakened(&name, &differences)
-}
-
-impl KubernetesEngine {
-    /// The Pod that had the workspace last; it is known to have ended. `None`: none had it.
-    ///
-    /// # Errors
-    /// [`EngineError::NodeLost`].
-    pub(super) async fn check_writer(
-        &self,
-        claim: &str,
-    ) -> Result<Option<WriterRecord>, EngineError> {
-        let api = self.api().await?;
-        let found = api
-            .get(ApiCall::query("inspect volume", claim), ObjectKind::Claims)
-            .await?;
-        let found = found.ok_or_else(|| EngineError::Missing {
-            kind: "volume",
-            name: claim.to_owned(),
-        })?;
-        let Some(before) = WriterRecord::of(&found) else {
-            return Ok(None);
-        };
-        self.verify_ended(claim, &before).await?;
-        Ok(Some(before))
-    }
-
-    /// # Errors
-    /// [`EngineError::NodeLost`].
-    pub(super) async fn verify_ended(
-        &self,
-        claim: &str,
-        before: &WriterRecord,
-    ) -> Result<(), EngineError> {
-        let pod = self.pod(&before.pod).await.ok().flatten();
-        let pod = pod.filter(|pod| pod["metadata"]["uid"] == before.uid.as_str());
-        let node = self.node(&before.node).await?;
-        super::writer::has_ended(before, pod.as_ref(), node.as_ref()).map_err(|why| {
-            EngineError::NodeLost {
-                name: claim.to_owned(),
-                node: before.node.clone(),
-                message: why.to_owned(),
-            }
-        })
-    }
+    differences.retain(|one| one.kind == DifferenceKind::Hardening);
+    refused(&name, differences)
 }

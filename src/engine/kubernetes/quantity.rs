@@ -1,6 +1,6 @@
 //! Numbers as Kubernetes writes them: `512Mi`, `250m`, `1e3`.
 
-/// In thousandths. `None` for what is none, or larger than any that is asked for.
+/// In thousandths. `None` if the text is not a quantity, or larger than any that is asked for.
 pub fn parse(text: &str) -> Option<u128> {
     const BINARY: [(&str, u32); 6] = [
         ("Ki", 10),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
-/// Where clouds give a machine's credentials to whoever asks.
+/// Where clouds give a machine's credentials to any process on it.
 const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
 /// Where a Pod finds the API server, by its first service.

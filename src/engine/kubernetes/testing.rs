@@ -2,22 +2,17 @@
 
 use super::key::Secret;
 use super::pod::{PodFacts, PodMaker};
-use crate::config::KubernetesSettings;
+use crate::config::{Config, KubernetesSettings, MapEnvironment, SettingsArgs};
 use crate::engine::{ContainerSpec, EngineKind, Labels, Limits, PreparedImage, RunAs, Workspace};
 
+/// The defaults.
 pub fn settings() -> KubernetesSettings {
-    KubernetesSettings {
-        namespace: None,
-        storage_class: None,
-        runtime_class: None,
-        node_selector: std::collections::BTreeMap::new(),
-        tolerations: Vec::new(),
-        requests: 25,
-        image_pull_secrets: Vec::new(),
-        key_file: None,
-        unreachable: Vec::new(),
-        lost_channel_ttl: std::time::Duration::from_secs(900),
-    }
+    let environment = MapEnvironment {
+        os_user: "ada".to_owned(),
+        ..MapEnvironment::default()
+    };
+    let config = Config::load(SettingsArgs::default(), &environment);
+    config.expect("the defaults are valid").kubernetes
 }
 
 pub fn maker() -> PodMaker {

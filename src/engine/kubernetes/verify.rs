@@ -277,8 +277,8 @@ fn kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
     }
 }
 
-/// Other times and limits are those of other settings. A Pod with another program, another key, or one
-/// that does not try the network or does not limit processes is none of ours.
+/// Other times and limits are those of other settings. A Pod with another program or another key, or one
+/// that does not try the network or does not limit processes, was not made by this instance.
 fn command_kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
     const WEAKER: [&str; 4] = ["--bridge-key-sha256=", "--unreachable=", "--rlimit=", "/"];
     let all = |value: &Value| -> Vec<String> {

@@ -56,7 +56,7 @@ impl KubernetesEngine {
             claim["spec"]["storageClassName"] = json!(class);
         }
         let found = self.make(ObjectKind::Claims, name, &claim).await?;
-        owned(summary(&found), labels)
+        summary(&found).owned_by(labels)
     }
 
     /// Makes an object, or finds it.
@@ -91,7 +91,7 @@ impl KubernetesEngine {
         labels: &Labels,
     ) -> Result<Option<VolumeSummary>, EngineError> {
         let found = self.inspect_volume(name).await?;
-        found.map(|row| owned(row, labels)).transpose()
+        found.map(|row| row.owned_by(labels)).transpose()
     }
 
     /// The claim of this name, whosever it is.
@@ -289,13 +289,6 @@ fn summary(object: &Value) -> VolumeSummary {
         name: text(&object["metadata"]["name"]).unwrap_or_default(),
         labels: annotations(object),
         created: text(&object["metadata"]["creationTimestamp"]),
-    }
-}
-
-fn owned(row: VolumeSummary, labels: &Labels) -> Result<VolumeSummary, EngineError> {
-    match labels.is_same_owner(&row.labels) {
-        true => Ok(row),
-        false => Err(foreign(row.name)),
     }
 }
 

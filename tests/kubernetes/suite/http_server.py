@@ -8,10 +8,10 @@ import subprocess
 import time
 
 from cluster import WORK
-from server import PROGRAM, settings
+from server import PROGRAM, Process, settings
 
 
-class HttpServer:
+class HttpServer(Process):
     """A server with a port of its own. `token` is an application's, which names its users."""
 
     def __init__(self, **more):
@@ -53,18 +53,9 @@ class HttpServer:
         assert response.status in (200, 201), f"{response.status}: {body[:200]}"
         return body
 
-    def kill(self):
-        self.process.kill()
-        self.process.wait(60)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(90)
-        self.log.close()
+    def end(self):
+        self.process.terminate()
+        self.process.wait(90)
 
 
 def token():

@@ -30,7 +30,23 @@ def settings(**more):
     return {**keep, "KUBECONFIG": str(WORK / "kubeconfig"), **ours}
 
 
-class Server:
+class Process:
+    """A server that runs. A test that ends without ending it does so in order."""
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.end()
+        self.log.close()
+
+
+class Server(Process):
     """A server over stdio, as a client starts it."""
 
     def __init__(self, user, **more):
@@ -92,18 +108,6 @@ class Server:
     def end(self):
         self.process.stdin.close()
         self.process.wait(60)
-        self.log.close()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(60)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.end()
 
 
 def attempt(server, command):
