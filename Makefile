@@ -33,7 +33,8 @@ demo: rust setup ## watch a client use the server
 	cargo build --profile demo --locked --package casemate --bin casemate --package casemate-demo --bin casemate-demo
 	@target/demo/casemate-demo
 
-# Most tests wait more than they compute.
+# With all features everywhere, so that there is one build: two sets of features share few crates. `make lint` checks
+# that the program builds without them. Most tests wait more than they compute.
 test test-quick test-engines: export RUST_TEST_THREADS ?= $(shell cpus=$$(nproc 2>/dev/null || echo 4); echo $$((cpus < 3 ? 3 : cpus)))
 
 # All steps also run after a failure, and the exit code is the first failure's.
@@ -42,8 +43,6 @@ test: rust setup ## run all tests, their core on other Engines too, and check th
 	@snapshot=$$(mktemp); trap 'rm -f "$$snapshot"' EXIT; \
 	scripts/check-leftovers snapshot "$$snapshot"; \
 	tests=0; scripts/run-tests || tests=$$?; \
-	echo "cargo test --workspace --locked --all-features --lib -- traces kubernetes"; \
-	cargo test --workspace --locked --all-features --lib -- traces kubernetes || tests=$$?; \
 	engines=0; ENGINES='26.1 28.5' scripts/test-engines core || engines=$$?; \
 	leftovers=0; scripts/check-leftovers compare "$$snapshot" || leftovers=$$?; \
 	exit $$((tests ? tests : engines ? engines : leftovers))
@@ -53,9 +52,9 @@ quick := commands:: edits:: encodings:: http_mcp:: identity:: listings:: pattern
 	serve:: settings:: writes::
 
 test-quick: rust setup ## run the unit tests and the core of the integration tests: a few minutes after a build
-	cargo test --workspace --locked --lib --bins
-	cargo test --workspace --locked --test layers
-	cargo test --workspace --locked --test integration -- $(quick)
+	cargo test --workspace --all-features --locked --lib --bins
+	cargo test --workspace --all-features --locked --test layers
+	cargo test --workspace --all-features --locked --test integration -- $(quick)
 
 test-engines: rust setup ## run all integration tests on this machine's Engine, and on others that it brings: an hour
 	@scripts/test-engines
@@ -74,7 +73,7 @@ cluster: setup ## try the Kubernetes cluster of scripts/cluster-lab and its faul
 
 clients: rust setup ## try real clients (Python, LangChain, curl, the MCP Inspector, the conformance suite) with the server
 	@scripts/setup-clients
-	cargo test --workspace --locked --test integration -- clients:: conformance::
+	cargo test --workspace --all-features --locked --test integration -- clients:: conformance::
 
 bench: rust setup ## measure
 	cargo bench --locked --bench stdio --bench files --bench pace
@@ -84,7 +83,8 @@ bench: rust setup ## measure
 lint: rust ## check format, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	cargo check --workspace --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked
 
 bench-egress: rust setup ## measure connections by egress rules, in a release build
 	cargo test --release --workspace --locked --test integration -- --ignored --nocapture --test-threads 1 egress::figures
