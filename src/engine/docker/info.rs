@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bollard::models::{Runtime, SystemInfo};
 
+use super::podman::PodmanHost;
 use super::{DockerEngine, QUERY_TIMEOUT};
 use crate::engine::capabilities::Capabilities;
 use crate::engine::error::EngineError;
@@ -23,11 +24,14 @@ impl DockerEngine {
         let info = self
             .bounded("info", QUERY_TIMEOUT, connection.docker.info())
             .await?;
-        let capabilities = Capabilities {
+        let mut capabilities = Capabilities {
             kind: connection.kind,
             ..Capabilities::from(info)
         };
-        let capabilities = capabilities.without_false_limits();
+        if capabilities.kind == EngineKind::Podman {
+            let own = self.podmans_host().await?;
+            capabilities = capabilities.with_podmans_own(&own);
+        }
         let known = connection.capabilities.get_or_init(|| capabilities.into());
         Ok(Arc::clone(known))
     }
@@ -45,18 +49,32 @@ impl DockerEngine {
 }
 
 impl Capabilities {
-    /// A rootless Podman on cgroup version 1 reports every limit, accepts it without a warning, and
-    /// stores none (tried: 5.8).
-    fn without_false_limits(self) -> Self {
-        if self.kind == EngineKind::Docker || !self.rootless || self.cgroup_version != 1 {
-            return self;
-        }
-        Self {
-            memory_limit: false,
-            swap_limit: false,
-            cpu_limit: false,
-            pids_limit: false,
+    /// What Podman has by its own API. In Docker's words it reports AppArmor where the kernel has it,
+    /// though a rootless Podman cannot use it; and of limits, a rootless one on cgroup version 1 reports
+    /// each, accepts it without a warning, and stores none, and on version 2 it reports none of CPU time
+    /// and of swap, whatever its controllers (tried: 5.8).
+    fn with_podmans_own(self, own: &PodmanHost) -> Self {
+        let has = |name: &str| own.controllers.iter().any(|one| one == name);
+        let engine = Self {
+            apparmor: own.apparmor,
             ..self
+        };
+        match (engine.cgroup_version, engine.rootless) {
+            (1, false) => engine,
+            (1, true) => Self {
+                memory_limit: false,
+                swap_limit: false,
+                cpu_limit: false,
+                pids_limit: false,
+                ..engine
+            },
+            _ => Self {
+                memory_limit: has("memory"),
+                swap_limit: has("memory"),
+                cpu_limit: has("cpu"),
+                pids_limit: has("pids"),
+                ..engine
+            },
         }
     }
 }

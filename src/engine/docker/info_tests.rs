@@ -39,26 +39,36 @@ fn limits_that_the_engine_does_not_name_are_missing() {
 }
 
 #[test]
-fn a_rootless_podman_has_no_limits_on_cgroup_version_1_whatever_it_reports() {
-    let with = |kind, rootless, cgroup_version| {
+fn podmans_limits_are_those_of_its_controllers() {
+    let with = |rootless, cgroup_version, controllers: &[&str]| {
         let info = SystemInfo {
             memory_limit: Some(true),
             pids_limit: Some(true),
+            cpu_cfs_quota: Some(cgroup_version == 1),
+            security_options: Some(vec!["name=apparmor".to_owned()]),
             ..SystemInfo::default()
         };
         let engine = Capabilities {
-            kind,
+            kind: EngineKind::Podman,
             rootless,
             cgroup_version,
             ..Capabilities::from(info)
         };
-        let engine = engine.without_false_limits();
-        assert_eq!(engine.memory_limit, engine.pids_limit);
-        engine.memory_limit
+        let engine = engine.with_podmans_own(&PodmanHost {
+            apparmor: false,
+            controllers: controllers.iter().map(ToString::to_string).collect(),
+        });
+        assert!(engine.memory_limit || !engine.swap_limit);
+        assert!(!engine.apparmor, "its word in Docker's API is the kernel's");
+        engine.missing_limits()
     };
-    assert!(!with(EngineKind::Podman, true, 1));
-    assert!(with(EngineKind::Podman, true, 2) && with(EngineKind::Podman, false, 1));
-    assert!(with(EngineKind::Docker, true, 1));
+    let all = ["cpu", "memory", "pids"];
+    assert_eq!(with(true, 2, &all), [""; 0]);
+    assert_eq!(with(false, 2, &all), [""; 0]);
+    assert_eq!(with(true, 2, &["memory", "pids"]), ["CPU time"]);
+    assert_eq!(with(true, 2, &[]).len(), 3);
+    assert_eq!(with(true, 1, &all).len(), 3);
+    assert_eq!(with(false, 1, &[]), [""; 0]);
 }
 
 #[test]

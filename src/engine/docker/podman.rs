@@ -85,6 +85,26 @@ pub(super) fn without_host(name: &str) -> &str {
     name.strip_prefix(LOCAL).unwrap_or(name)
 }
 
+/// Podman's host, as far as Docker's words for it are untrue.
+#[derive(Debug, Default)]
+pub(super) struct PodmanHost {
+    /// Whether containers get a profile of AppArmor.
+    pub(super) apparmor: bool,
+    /// The cgroup controllers that Podman may use: those that were delegated to a rootless one.
+    pub(super) controllers: Vec<String>,
+}
+
+impl PodmanHost {
+    fn of(host: &Value) -> Self {
+        let controllers = host["cgroupControllers"].as_array().into_iter().flatten();
+        let controllers = controllers.filter_map(Value::as_str).map(str::to_owned);
+        Self {
+            apparmor: host["security"]["apparmorEnabled"] == true,
+            controllers: controllers.collect(),
+        }
+    }
+}
+
 impl DockerEngine {
     /// Which program answers.
     ///
@@ -130,6 +150,17 @@ impl DockerEngine {
             }
         }
         Ok(())
+    }
+
+    /// What Podman's own API says of its host.
+    ///
+    /// # Errors
+    /// Those of every call.
+    pub(super) async fn podmans_host(&self) -> Result<PodmanHost, EngineError> {
+        let info = self
+            .get_unversioned("info", &format!("{OWN_API}/info"))
+            .await?;
+        Ok(PodmanHost::of(&info["host"]))
     }
 
     /// Docker makes a missing volume of a container with the labels and options of its mount, and
