@@ -288,7 +288,9 @@ impl<'a> Execution<'a> {
             return None;
         }
         let exit_report = attempt.channel.exit_report().await;
-        if exit_report.is_some_and(|words| !words.accepted.contains(self.id())) {
+        // What was accepted once is never sent again, whatever a report lacks.
+        let is_sendable = !self.is_accepted();
+        if is_sendable && exit_report.is_some_and(|words| !words.accepted.contains(self.id())) {
             self.phase = Phase::Unsent(None);
             return None;
         }

@@ -53,7 +53,7 @@ mod stat;
 mod sweep;
 mod temporary;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod top;
 mod unpack;
 mod upload;

@@ -36,7 +36,7 @@ pub async fn look(address: Result<EngineAddress, EngineError>) -> (Option<Engine
             let finding = Finding::error("engine", said);
             found.push(match error {
                 // The error contains the fix.
-                EngineError::Forbidden { .. } => finding,
+                EngineError::Forbidden { .. } | EngineError::Unauthenticated { .. } => finding,
                 _ => finding.fix(START),
             });
             return (None, found);

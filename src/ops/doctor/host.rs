@@ -166,7 +166,7 @@ fn runtimes(host: &Capabilities) -> Finding {
         return Finding::warning("runtime", format!("{said}; {also}"))
             .fix("set CASEMATE_PROFILE=high, or make runc the default runtime");
     }
-    let also = "they share the host's kernel; for hostile strangers add gVisor or Kata";
+    let also = "they share the host's kernel; for hostile strangers there is the profile high, which runs on gVisor (docs/gvisor.md)";
     Finding::note("runtime", format!("{said}; {also}"))
 }
 

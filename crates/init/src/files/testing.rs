@@ -279,7 +279,7 @@ pub(super) fn paths(entries: &[Entry]) -> Vec<String> {
 
 /// Runs `test` on a thread without any privilege: the tests run as root, for
 /// whom no file is unreadable. As another user they run as they are.
-pub(super) fn without_privilege(test: impl FnOnce() + Send) {
+pub(crate) fn without_privilege(test: impl FnOnce() + Send) {
     use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
     std::thread::scope(|scope| {
         let unprivileged = scope.spawn(|| {

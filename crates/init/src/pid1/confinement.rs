@@ -4,7 +4,10 @@
 //! Read once, before any code of the user runs: that code may mount nothing, but on cgroup version 1
 //! some runtimes let it write files beside those of the cgroup.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use casemate_protocol::{Confinement, MountedAt, Ulimit};
 
@@ -41,7 +44,10 @@ const NANO_CPUS: u128 = 1_000_000_000;
 /// Reads it.
 pub fn read() -> Confinement {
     let status = text("/proc/self/status");
-    let mounts = mounts(&text("/proc/self/mountinfo"));
+    let mut mounts = mounts(&text("/proc/self/mountinfo"));
+    for mount in &mut mounts {
+        mount.read_only |= is_of_a_runtime(&mount.path) && is_closed(Path::new(&mount.path));
+    }
     Confinement {
         capabilities: capabilities(&status),
         no_new_privileges: field(&status, "NoNewPrivs") == Some("1"),
@@ -206,6 +212,24 @@ fn bytes(size: &str) -> Option<u64> {
         .parse::<u64>()
         .ok()?
         .checked_mul(1024)
+}
+
+/// Whether it may be a file that a runtime has put over one of the image, such as `/etc/hosts`. What the
+/// kernel has in these places is read as it shows it.
+fn is_of_a_runtime(path: &str) -> bool {
+    let own = ["/proc", "/sys", "/dev"];
+    !own.iter().any(|kernel| Path::new(path).starts_with(kernel))
+}
+
+/// Whether it is a file of another that this user may not write: by its mode, or as they cannot come to
+/// it. A directory never is.
+fn is_closed(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    if fs::metadata(path).is_ok_and(|file| file.uid() == own) {
+        return false;
+    }
+    let opened = OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// A path is masked by a mount on it, and one that can change the host by a read-only mount.

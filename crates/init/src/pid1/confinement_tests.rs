@@ -1,4 +1,6 @@
 use super::*;
+use crate::files::testing::without_privilege;
+use std::os::unix::fs::PermissionsExt as _;
 
 const STATUS: &str = "Name:\tcasemate-init\nUid:\t1000\t1000\t1000\t1000\nGid:\t1001\t1001\t1001\t1001\n\
     CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
@@ -78,4 +80,22 @@ fn this_process_says_who_it_is() {
         here.mounts.iter().any(|mount| mount.path == "/"),
         "{here:?}"
     );
+}
+
+#[test]
+fn a_file_of_another_is_closed_by_its_mode_or_by_its_directory_and_no_directory_is() {
+    without_privilege(|| {
+        let own = std::env::temp_dir().join(format!("casemate-own-{}", std::process::id()));
+        fs::write(&own, "").expect("written");
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o444)).expect("its mode");
+        let is_closed = |path: &str| is_closed(Path::new(path));
+        let own_is_closed = is_closed(own.to_str().expect("UTF-8"));
+        fs::remove_file(&own).expect("removed");
+        assert!(!own_is_closed, "its owner may change the mode");
+        assert!(is_closed("/etc/passwd"), "by its mode");
+        assert!(is_closed("/proc/1/fdinfo/0"), "by its directory");
+        // Each user may write it.
+        assert!(!is_closed("/dev/null"));
+        assert!(!is_closed("/"), "a directory");
+    });
 }

@@ -13,14 +13,22 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use casemate_protocol::{Failure, FailureExt as _, failure::Code};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-/// Replies kept of each kind of call. A server asks again within the 30 s of its
-/// call, and 256 calls of one user at once are the most that it can be set to. The
-/// largest reply, of an edit, has 8 KiB of text: 2 MiB in all.
+/// Replies kept of each kind of call: 256 calls of one user at once are the most that a server can be set
+/// to. The largest reply, of an edit, has 8 KiB of text: 2 MiB in all.
 const REPLY_LIMIT: usize = 256;
+
+/// How long each is kept even so: a server asks again within the 30 s of its call, and others may make
+/// many changes meanwhile.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+
+/// Replies kept at most, however young: 32 MiB of the largest ones.
+const YOUNG_REPLY_LIMIT: usize = 4096;
 
 /// Longest id in bytes.
 const MAX_ID: usize = 64;
@@ -33,7 +41,7 @@ pub struct IdempotencyCache<T>(Arc<Mutex<Table<T>>>);
 struct Table<T> {
     slots: HashMap<String, Slot<T>>,
     /// In the order they were settled.
-    kept: VecDeque<String>,
+    kept: VecDeque<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +76,19 @@ impl<T> Default for IdempotencyCache<T> {
             slots: HashMap::new(),
             kept: VecDeque::new(),
         })))
+    }
+}
+
+impl<T> Table<T> {
+    fn forget_old(&mut self) {
+        while let Some((oldest, settled)) = self.kept.front() {
+            let is_needed = self.kept.len() <= YOUNG_REPLY_LIMIT && settled.elapsed() < ASKED_AGAIN;
+            if self.kept.len() <= REPLY_LIMIT || is_needed {
+                return;
+            }
+            self.slots.remove(oldest);
+            self.kept.pop_front();
+        }
     }
 }
 
@@ -122,13 +143,9 @@ impl<T: Clone> ClaimTicket<T> {
         self.settled = true;
         let mut table = lock(&self.table);
         let id = std::mem::take(&mut self.id);
-        table.kept.push_back(id.clone());
+        table.kept.push_back((id.clone(), Instant::now()));
         table.slots.insert(id, Slot::Kept(reply.clone()));
-        if table.kept.len() > REPLY_LIMIT
-            && let Some(oldest) = table.kept.pop_front()
-        {
-            table.slots.remove(&oldest);
-        }
+        table.forget_old();
     }
 }
 
@@ -222,16 +239,24 @@ mod tests {
         assert!(replies.turn(&"x".repeat(65)).await.is_err());
     }
 
-    #[tokio::test]
-    async fn the_oldest_replies_are_forgotten() {
-        let replies = IdempotencyCache::default();
-        let running = first(&replies, "running").await;
-        for number in 0..=REPLY_LIMIT {
-            let ticket = first(&replies, &number.to_string()).await;
+    async fn settle_many(replies: &IdempotencyCache<u32>, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let ticket = first(replies, &number.to_string()).await;
             ticket.settle(&Ok(0));
         }
-        drop(first(&replies, "0").await);
-        assert_eq!(again(&replies, "1").await, Ok(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_replies_are_forgotten_when_no_server_asks_for_them_any_more() {
+        let replies = IdempotencyCache::default();
+        let running = first(&replies, "running").await;
+        settle_many(&replies, 0..2 * REPLY_LIMIT).await;
+        assert_eq!(again(&replies, "0").await, Ok(0), "it is young");
+        tokio::time::advance(ASKED_AGAIN).await;
+        settle_many(&replies, 2 * REPLY_LIMIT..2 * REPLY_LIMIT + 1).await;
+        let oldest = REPLY_LIMIT + 1;
+        drop(first(&replies, &(oldest - 1).to_string()).await);
+        assert_eq!(again(&replies, &oldest.to_string()).await, Ok(0));
         running.settle(&Ok(7));
         assert_eq!(again(&replies, "running").await, Ok(7));
         let table = lock(&replies.0);
@@ -239,5 +264,14 @@ mod tests {
             (table.slots.len(), table.kept.len()),
             (REPLY_LIMIT, REPLY_LIMIT)
         );
+    }
+
+    #[tokio::test]
+    async fn of_a_flood_of_changes_a_bounded_number_is_kept() {
+        let replies = IdempotencyCache::default();
+        settle_many(&replies, 0..YOUNG_REPLY_LIMIT + 1).await;
+        drop(first(&replies, "0").await);
+        assert_eq!(again(&replies, "1").await, Ok(0));
+        assert_eq!(lock(&replies.0).kept.len(), YOUNG_REPLY_LIMIT);
     }
 }

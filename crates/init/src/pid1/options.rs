@@ -1,5 +1,6 @@
 //! The arguments of `casemate-init pid1`: part of the container's specification.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,16 @@ use super::environment::EnvironmentChanges;
 use super::rlimits::ResourceLimit;
 use crate::bridge_key::KeyHash;
 use crate::shield::Account;
+
+/// Arguments that may stand more than once.
+const REPEATED: [&str; 6] = [
+    "--cluster-address",
+    "--env-unless-set",
+    "--env-without",
+    "--rlimit",
+    "--shared",
+    "--unreachable",
+];
 
 /// What the server decided when it made the container.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +56,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Parses `--name=value` arguments. Only the two times and `--spec` are required.
+    /// Parses `--name=value` arguments. Only the two times and `--spec` are required. None takes the place
+    /// of an earlier one: somebody may have added it.
     pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut idle_timeout, mut background_ttl, mut spec) = (None, None, None);
         let (mut orphan_ttl, mut disk_floor) = (None, 0);
@@ -54,8 +66,12 @@ impl Options {
         let (mut rlimits, mut unreachable) = (Vec::new(), Vec::new());
         let mut environment = EnvironmentChanges::default();
         let (mut account, mut processes) = (None, 0);
+        let mut seen = HashSet::new();
         for arg in args {
             let (name, value) = arg.split_once('=').ok_or(format!("{arg}: no value"))?;
+            if !seen.insert(name.to_owned()) && !REPEATED.contains(&name) {
+                return Err(format!("{name}: given twice"));
+            }
             match name {
                 "--idle-timeout-ms" => idle_timeout = Some(millis(name, value)?),
                 "--background-ttl-ms" => background_ttl = Some(millis(name, value)?),
@@ -66,7 +82,8 @@ impl Options {
                 "--bare" => bare = value == "yes",
                 "--bridge-key-sha256" => bridge_key = Some(key_hash(name, value)?),
                 "--rlimit" => rlimits.push(rlimit(name, value)?),
-                "--unreachable" => unreachable.push(address(name, value)?),
+                // Servers know the first by different addresses, the others by the same settings.
+                "--cluster-address" | "--unreachable" => unreachable.push(address(name, value)?),
                 "--env-without" => environment.without.push(value.to_owned()),
                 "--env-unless-set" => environment.unless_set.push(variable(name, value)?),
                 "--path-first" => environment.path_first = Some(value.to_owned()),
@@ -185,7 +202,7 @@ mod tests {
             "--background-ttl-ms=2",
             "--spec=ab",
             "--rlimit=core:0",
-            "--unreachable=10.0.0.1:443",
+            "--cluster-address=10.0.0.1:443",
             "--unreachable=[fd00::1]:443",
             "--env-without=KUBERNETES_",
             "--env-unless-set=NODE_OPTIONS=--require=/a",
@@ -235,5 +252,9 @@ mod tests {
         assert!(parse(&good[1..]).is_err_and(|error| error.contains("idle-timeout")));
         assert!(parse(&["--spec=a", "--else=1"]).is_err_and(|error| error.contains("--else")));
         assert!(parse(&["--idle-timeout-ms=soon"]).is_err_and(|error| error.contains("soon")));
+        for again in ["--spec=ab", "--idle-timeout-ms=1", "--spec="] {
+            let twice = parse(&[&good[..], &[again]].concat());
+            assert!(twice.is_err_and(|error| error.contains("given twice")));
+        }
     }
 }

@@ -92,12 +92,19 @@ impl Table {
         self.commands.insert(command.id.clone(), command.clone());
         self.accepted.push_back(command.id.clone());
         self.remembered.insert(command.id.clone());
-        if self.accepted.len() > ID_LIMIT
-            && let Some(oldest) = self.accepted.pop_front()
-        {
-            self.remembered.remove(&oldest);
+        if self.accepted.len() > ID_LIMIT {
+            self.forget_oldest_id();
         }
         Ok(())
+    }
+
+    /// Of the commands that are over and whose results went: a server may still ask for the others.
+    fn forget_oldest_id(&mut self) {
+        let is_over = |id: &String| !self.commands.contains_key(id);
+        let oldest = self.accepted.iter().position(is_over);
+        if let Some(oldest) = oldest.and_then(|at| self.accepted.remove(at)) {
+            self.remembered.remove(&oldest);
+        }
     }
 
     /// A command's outcome is known.
@@ -128,5 +135,30 @@ impl Table {
             };
             self.commands.remove(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(id: String) -> Arc<Command> {
+        Arc::new(Command::new(id, 1))
+    }
+
+    #[test]
+    fn a_command_that_runs_is_remembered_however_many_come_after_it() {
+        let mut table = Table::default();
+        let long = command("long".to_owned());
+        table.accept(&long).expect("accepted");
+        for number in 0..=2 * ID_LIMIT {
+            let id = number.to_string();
+            table.accept(&command(id.clone())).expect("accepted");
+            table.finished(&id);
+        }
+        assert!(table.accepted().contains(&long.id));
+        assert!(table.known(&long.id).expect("known").is_some());
+        assert!(table.known("0").expect("forgotten").is_none());
+        assert_eq!(table.accepted().len(), ID_LIMIT);
     }
 }
