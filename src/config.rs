@@ -15,6 +15,7 @@
 //! - No other module of the server reads the environment.
 
 mod admin;
+mod all_users;
 mod backup;
 mod bind;
 mod choices;
@@ -44,6 +45,8 @@ mod uids;
 mod units;
 mod users;
 mod value_error;
+mod value_kind;
+mod values;
 mod web;
 mod workspace_header;
 
@@ -54,7 +57,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 pub use backup::{AwsVariables, BackupSettings, BackupTarget, Retention};
 pub use bind::{Bind, HostDir};
@@ -74,12 +76,13 @@ pub use previews::{PreviewSettings, is_localhost};
 pub use raw::{RawConfig, egress_problem};
 pub use reload::{FileError, Reload};
 pub use sandbox::SandboxSettings;
-pub use setting::{Group, Setting, SettingSpec, ValueKind};
+pub use setting::{Group, Setting, SettingSpec};
 pub use shared::{SharedConfig, SharedData, SharedName, SharedPath};
 pub use sign_in::SignInSettings;
 pub use uids::Uids;
 pub use units::{Bytes, NanoCpus, Quantity};
 pub use value_error::ValueError;
+pub use value_kind::ValueKind;
 pub use web::{AllowedHost, HttpUrl, WebOrigin, listen_address};
 pub use workspace_header::WorkspaceHeader;
 
@@ -87,6 +90,7 @@ use crate::identity::{Instance, User, WorkspaceId, WorkspaceName};
 use choices::switch;
 use egress::EgressSource;
 use users::Users;
+use values::{bytes_per_day, log_filter, retention, runtime};
 
 /// The settings of a server, all valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +119,7 @@ pub struct Config {
     pub audit: Option<HostDir>,
     /// Whether the audit has the content of commands and files.
     pub audit_content: bool,
-    /// Directives of the log, for [`EnvFilter`].
+    /// Directives of the log, for [`tracing_subscriber::EnvFilter`].
     pub log: String,
     /// Sandboxes alive at once; [`limits::MAX_SANDBOXES`].
     pub max_sandboxes: u32,
@@ -234,34 +238,12 @@ impl Config {
         })
     }
 
-    /// Whether every workspace is a directory of the host, and none a volume.
-    pub fn all_users_bind(&self) -> bool {
-        let tables = self.users.all().chain(self.groups.all());
-        let mut all = tables.chain([&*self.sandbox]);
-        all.all(|settings| settings.mode == Mode::Bind)
-    }
-
-    /// The runtime that some sandboxes need besides the Engine's default; `None`: none does.
-    pub fn needed_runtime(&self) -> Option<&str> {
-        let tables = self.users.all().chain(self.groups.all());
-        let mut all = tables.chain([&*self.sandbox]);
-        all.any(|settings| settings.profile == Profile::High)
-            .then_some(&self.runtime)
-    }
-
     /// How long this workspace is kept while it is unused; `None`: for ever. For one that has a name
     /// both settings count, and the shorter holds.
     pub fn retention_of(&self, workspace: &WorkspaceId) -> Option<Duration> {
         let named = self.workspace_retention;
         let named = named.filter(|_| workspace.name.is_some());
         named.into_iter().chain(self.volume_retention).min()
-    }
-
-    /// Whether some user's links open without sign-in.
-    pub fn some_links_are_open(&self) -> bool {
-        let own = self.users.all().chain(self.groups.all());
-        own.chain([&*self.sandbox])
-            .any(|settings| settings.share_links)
     }
 
     /// Checks that the directory to bind exists. Only a server asks this, before it serves; if the
@@ -318,67 +300,6 @@ impl Config {
             max_sandboxes: limits::MAX_SANDBOXES.most,
             ..self.clone()
         }
-    }
-
-    /// The images of all sandboxes with their profiles, each pair once.
-    pub fn images(&self) -> Vec<(ImageRef, Profile)> {
-        let mut images = Vec::new();
-        let tables = self.users.all().chain(self.groups.all());
-        for settings in [&*self.sandbox].into_iter().chain(tables) {
-            let image = (settings.image.clone(), settings.profile);
-            if !images.contains(&image) {
-                images.push(image);
-            }
-        }
-        images
-    }
-}
-
-/// A name as the Engine's settings have it.
-fn runtime(text: &str) -> Result<String, ValueError> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    if text.is_empty() || !text.chars().all(is_part) {
-        return Err(ValueError::Form(
-            "the name of a runtime in the Engine's settings, such as runsc",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-/// `off`, or a size that is not nothing.
-fn bytes_per_day(text: &str) -> Result<Option<Bytes>, ValueError> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let bytes = Bytes::read(text)?;
-    match bytes.0 {
-        0 => Err(ValueError::Form("1 byte at least, or off for any number")),
-        _ => Ok(Some(bytes)),
-    }
-}
-
-/// `off`, or a duration that is not too short by a typo.
-fn retention(text: &str) -> Result<Option<Duration>, ValueError> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let time = Duration::read(text)?;
-    match time >= limits::MIN_RETENTION {
-        true => Ok(Some(time)),
-        false => Err(ValueError::Form(
-            "workspaces are kept for 1h at least, or with off for ever",
-        )),
-    }
-}
-
-/// Kept as text, because a filter cannot be cloned. White space around directives is removed:
-/// tracing-subscriber 0.3 counts positions after it and cuts before it (`Directive::parse`), so
-/// that ` a=warn` means another target, and in other scripts panics.
-fn log_filter(text: &str) -> Result<String, ValueError> {
-    let text = text.split(',').map(str::trim).collect::<Vec<_>>().join(",");
-    match EnvFilter::try_new(&text) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(ValueError::Log(error.to_string())),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::snapshot::Snapshots;
 pub struct Args {
     #[command(flatten)]
     users: UsersArgs,
-    /// Even if commands run; they are ended.
+    /// Move a workspace even if its user's commands run; they are ended.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

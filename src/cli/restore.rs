@@ -23,7 +23,7 @@ pub struct Args {
     /// Which backup; default: the newest.
     #[arg(long, value_name = "ID")]
     id: Option<Id>,
-    /// Even if commands run; they are ended.
+    /// Restore even if commands run in the workspace; they are ended.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub struct Args {
     /// Remove the volumes too: all files in them are lost.
     #[arg(long)]
     volume: bool,
-    /// Even if commands run; they are ended.
+    /// Remove a sandbox even if commands run in it; they are ended.
     #[arg(long)]
     force: bool,
     /// Print JSON: the removed containers and volumes.

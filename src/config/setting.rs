@@ -11,6 +11,7 @@ use super::choices::{
 };
 use super::limits::{self, Bounds};
 use super::units::{Bytes, NanoCpus, Quantity};
+use super::value_kind::ValueKind;
 
 /// Prefix of the variables of this server. An unknown variable with it is an error.
 pub const PREFIX: &str = "CASEMATE_";
@@ -51,63 +52,9 @@ impl Group {
         match self {
             Self::Server => "The server",
             Self::Sandbox => {
-                "A user's sandbox (the file may have others per user, as [[users]] and [[groups]])"
+                "A user's sandbox (the file may give a user or a group other values: [[users]], [[groups]])"
             }
-            Self::Host => "The host",
-        }
-    }
-}
-
-/// The values of a setting: unit, bounds and default.
-#[derive(Debug, Clone, Copy)]
-pub enum ValueKind {
-    /// Text with its placeholder in the help and its default, if there is one.
-    Text(&'static str, Option<&'static str>),
-    /// One of a few words; the first is the default.
-    Words(&'static [&'static str]),
-    /// A whole number.
-    Number(Bounds<u32>),
-    /// A size in bytes.
-    Size(Bounds<Bytes>),
-    /// A decimal number of CPUs.
-    Cpus(Bounds<NanoCpus>),
-    /// A duration.
-    Time(Bounds<Duration>),
-}
-
-impl ValueKind {
-    /// A value in the help.
-    pub fn placeholder(self) -> &'static str {
-        match self {
-            Self::Text(name, _) => name,
-            Self::Words(_) => "WORD",
-            Self::Number(_) | Self::Cpus(_) => "NUMBER",
-            Self::Size(_) => "SIZE",
-            Self::Time(_) => "DURATION",
-        }
-    }
-
-    /// The allowed values, if a few words can say it.
-    pub fn range(self) -> Option<String> {
-        match self {
-            Self::Text(..) => None,
-            Self::Words(words) => Some(words.join(", ")),
-            Self::Number(bounds) => Some(range(bounds)),
-            Self::Size(bounds) => Some(range(bounds)),
-            Self::Cpus(bounds) => Some(range(bounds)),
-            Self::Time(bounds) => Some(range(bounds)),
-        }
-    }
-
-    /// The value when none is given; `None`: the setting has no default.
-    pub fn default(self) -> Option<String> {
-        match self {
-            Self::Text(_, default) => default.map(str::to_owned),
-            Self::Words(words) => words.first().map(|&word| word.to_owned()),
-            Self::Number(bounds) => Some(bounds.default.show()),
-            Self::Size(bounds) => Some(bounds.default.show()),
-            Self::Cpus(bounds) => Some(bounds.default.show()),
-            Self::Time(bounds) => Some(bounds.default.show()),
+            Self::Host => "The host or the cluster",
         }
     }
 }
@@ -145,10 +92,6 @@ bounded! {
     Time(Duration);
 }
 
-fn range<T: Quantity>(bounds: Bounds<T>) -> String {
-    format!("{} to {}", bounds.least.show(), bounds.most.show())
-}
-
 /// Makes the enum, the list and the rows from one table, so that none can lack an entry.
 macro_rules! settings {
     ($($setting:ident = $key:literal, $group:ident, $what:literal, $value_kind:expr;)+) => {
@@ -184,7 +127,7 @@ settings! {
         Text("NAME", Some("the OS user"));
     Workspace = "workspace", Server, "Which of the user's workspaces a stdio server uses",
         Text("NAME", Some("the user's own"));
-    Instance = "instance", Server, "Namespace of containers and volumes on the Engine",
+    Instance = "instance", Server, "Name of this deployment, in the names and labels of its containers and volumes",
         Text("NAME", Some("default"));
     Results = "results", Server, "Forms of a tool result: both, or text only",
         Words(Results::WORDS);
@@ -258,11 +201,11 @@ settings! {
         Text("SIZE", Some("off"));
     SharedData = "shared_data", Server, "Shared data that sandboxes read, by name, separated by commas; for a user or a group in the file: shared",
         Text("NAMES", Some(limits::NO_SHARED_DATA));
-    Mode = "mode", Sandbox, "Lifetime of container and workspace",
+    Mode = "mode", Sandbox, "How long containers live, and where files are kept (docs/tools.md)",
         Words(Mode::WORDS);
     Profile = "profile", Sandbox, "What stands between the code and the host's kernel: a container, or gVisor",
         Words(Profile::WORDS);
-    Image = "image", Sandbox, "Any Linux image",
+    Image = "image", Sandbox, "Image of the sandbox: any Linux image",
         Text("IMAGE", Some(limits::IMAGE));
     Memory = "memory", Sandbox, "Memory, swap included",
         Size(limits::MEMORY);
@@ -312,7 +255,7 @@ settings! {
         Text("NAME", Some("the nodes' default"));
     KubernetesNodeSelector = "kubernetes_node_selector", Host, "Kubernetes: labels that a sandbox's node must have, as key=value, separated by commas",
         Text("LABELS", None);
-    KubernetesTolerations = "kubernetes_tolerations", Host, "Kubernetes: taints of nodes that sandboxes tolerate, as key=value:Effect, separated by commas",
+    KubernetesTolerations = "kubernetes_tolerations", Host, "Kubernetes: taints of nodes that sandboxes tolerate, as key=value:Effect or key:Effect, separated by commas",
         Text("TAINTS", None);
     KubernetesRequests = "kubernetes_requests", Host, "Kubernetes: how much of its memory and CPU a sandbox requests, in per cent",
         Number(limits::KUBERNETES_REQUESTS);
@@ -322,7 +265,7 @@ settings! {
         Text("FILE", None);
     KubernetesUnreachable = "kubernetes_unreachable", Host, "Kubernetes: more addresses that no sandbox may reach, as address:port, separated by commas",
         Text("ADDRS", None);
-    KubernetesLostChannelTtl = "kubernetes_lost_channel_ttl", Host, "Kubernetes: how long a command runs on whose server lost the connection to it",
+    KubernetesLostChannelTtl = "kubernetes_lost_channel_ttl", Host, "Kubernetes: how long a command keeps running after its server has lost the connection to it",
         Time(limits::KUBERNETES_LOST_CHANNEL_TTL);
     BindRoot = "bind_root", Host, "Mode bind: the directory that holds one directory per user",
         Text("DIR", None);
