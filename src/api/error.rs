@@ -183,7 +183,8 @@ impl ToolError {
         let (code, next) = match error {
             EngineError::NotFound { .. }
             | EngineError::Address { .. }
-            | EngineError::Forbidden { .. } => (Code::EngineUnavailable, ""),
+            | EngineError::Forbidden { .. }
+            | EngineError::Unauthenticated { .. } => (Code::EngineUnavailable, ""),
             EngineError::Unavailable { remedy, .. } => {
                 return Self::new(Code::EngineUnavailable, format!("{error}{why}. {remedy}"));
             }

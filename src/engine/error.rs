@@ -49,6 +49,14 @@ pub enum EngineError {
         /// How to get the permission.
         remedy: String,
     },
+    /// The cluster does not know this server's credentials, or not any more.
+    #[error("the API server at {address} does not know this server's credentials: {message}")]
+    Unauthenticated {
+        /// Where it is.
+        address: String,
+        /// Its own words.
+        message: String,
+    },
     /// The Engine took too long. It may still carry out the request.
     #[error("the Engine did not finish `{call}` in {after:?}")]
     Deadline {
@@ -258,12 +266,25 @@ impl EngineError {
         matches!(self, Self::Unavailable { .. } | Self::Deadline { .. })
     }
 
+    /// Whether a container that was made did not begin, for a reason that stays until something is changed.
+    pub(super) fn is_failed_start(&self) -> bool {
+        matches!(
+            self,
+            Self::ImageMissing { .. }
+                | Self::ImageUnusable { .. }
+                | Self::NotStarted { .. }
+                | Self::Unschedulable { .. }
+                | Self::ClaimPending { .. }
+                | Self::Deadline { call: "start", .. }
+        )
+    }
+
     /// The kind of failure for the metrics; `None`: the Engine served the request, but the object
     /// is missing or in use.
     pub(super) fn failure(&self) -> Option<&'static str> {
         match self {
             Self::Unavailable { .. } => Some("unavailable"),
-            Self::Forbidden { .. } => Some("forbidden"),
+            Self::Forbidden { .. } | Self::Unauthenticated { .. } => Some("forbidden"),
             Self::Deadline { .. } => Some("deadline"),
             Self::Full { .. } => Some("full"),
             Self::Answer { .. } => Some("answer"),

@@ -39,15 +39,15 @@ mod start;
 mod targets;
 mod verify;
 mod volumes;
+mod wanted_pods;
 mod writer;
 
 #[cfg(test)]
 mod testing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
-use kube::Client;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -55,13 +55,11 @@ use super::EngineAddress;
 use super::error::EngineError;
 use crate::config::KubernetesSettings;
 use crate::meter::Meter;
-use client::{Api, CONNECT_TIMEOUT};
+use client::Api;
 use key::Secret;
 use pod::PodMaker;
 use pod_watch::PodWatch;
-
-/// How often something is made again that was removed while it was looked at.
-const REMOVED_ATTEMPTS: usize = 3;
+use wanted_pods::WantedPods;
 
 /// A Kubernetes cluster, as far as one namespace. Cheap to clone; all clones share one connection.
 #[derive(Debug, Clone)]
@@ -77,8 +75,7 @@ struct Shared {
     meter: Meter,
     connection: tokio::sync::OnceCell<Arc<Connection>>,
     api_server: OnceLock<String>,
-    /// The Pods that this server has made or adopted, as it wanted them, by uid.
-    wanted: Mutex<HashMap<String, Arc<Value>>>,
+    wanted: Arc<WantedPods>,
     /// The Pods whose end this server already waits for, by uid.
     ending: Mutex<HashSet<String>>,
 }
@@ -122,7 +119,7 @@ impl KubernetesEngine {
             meter: Meter::new(),
             connection: tokio::sync::OnceCell::new(),
             api_server: OnceLock::new(),
-            wanted: Mutex::default(),
+            wanted: Arc::default(),
             ending: Mutex::default(),
         };
         Ok(Self {
@@ -163,10 +160,9 @@ impl KubernetesEngine {
             found_by: "KUBECONFIG, ~/.kube/config or the service account".to_owned(),
             reason: error::chain(error),
         };
-        let mut config = kube::Config::infer()
+        let config = kube::Config::infer()
             .await
             .map_err(|error| unusable(&error))?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
         let url = config.cluster_url.to_string();
         let namespace = self.settings().namespace.clone();
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -176,19 +172,29 @@ impl KubernetesEngine {
                 .api_server
                 .get_or_init(|| format!("{host}:{port}"));
         }
-        let mut unreachable = targets::known(&config.cluster_url);
-        unreachable.extend(&self.settings().unreachable);
-        unreachable.sort();
-        unreachable.dedup();
-        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        let cluster = targets::of_cluster(&config.cluster_url).await?;
+        let named = &self.settings().unreachable;
+        if cluster.is_empty() && named.is_empty() {
+            return Err(EngineError::Address {
+                address: url,
+                found_by: "KUBECONFIG or ~/.kube/config".to_owned(),
+                reason: "a sandbox cannot try to reach this machine's loopback addresses; name the API \
+                         server's address in the cluster in kubernetes_unreachable, such as that of \
+                         `kubectl get service kubernetes`, with :443"
+                    .to_owned(),
+            });
+        }
+        let unreachable = named.iter().copied().chain([targets::METADATA]);
+        let client = client::client(config).map_err(|error| unusable(&error))?;
         let api = Api::new(client, url, namespace, self.shared.meter.clone());
         Ok(Arc::new(Connection {
-            watch: PodWatch::start(api.clone()),
+            watch: PodWatch::start(api.clone(), self.shared.wanted.clone()),
             api,
             maker: PodMaker {
                 settings: self.settings().clone(),
                 secret: self.shared.secret.clone(),
-                unreachable,
+                unreachable: unreachable.collect(),
+                cluster,
             },
         }))
     }
@@ -197,19 +203,8 @@ impl KubernetesEngine {
         Ok(self.connect().await?.api.clone())
     }
 
-    /// Remembers how a Pod was wanted, for when it is looked at again.
-    fn remember(&self, uid: &str, wanted: Value) {
-        self.shared
-            .wanted
-            .lock()
-            .insert(uid.to_owned(), Arc::new(wanted));
-    }
-
+    /// How a Pod was wanted; `None`: this server has neither made nor adopted it.
     fn wanted(&self, uid: &str) -> Option<Arc<Value>> {
-        self.shared.wanted.lock().get(uid).cloned()
-    }
-
-    fn forget(&self, uid: &str) {
-        self.shared.wanted.lock().remove(uid);
+        self.shared.wanted.get(uid)
     }
 }

@@ -33,7 +33,14 @@ impl KubernetesEngine {
         let pod = self.pod(id).await?.ok_or_else(|| missing(id))?;
         let id = PodId::of(&pod);
         let pod = match PodPhase::of(&pod) {
-            PodPhase::Starting => self.until_running(&id).await?,
+            PodPhase::Starting => match self.until_running(&id).await {
+                // The server that made it may be gone, and the next Pod may be another.
+                Err(error) if error.is_failed_start() => {
+                    self.discard(&id).await;
+                    return Err(error);
+                }
+                running => running?,
+            },
             _ => pod.into(),
         };
         if PodPhase::of(&pod) != PodPhase::Running {

@@ -52,11 +52,7 @@ impl KubernetesEngine {
         let pod = self.pod(&before.pod).await.ok().flatten();
         let pod = pod.filter(|pod| pod["metadata"]["uid"] == before.uid.as_str());
         let node = self.node(&before.node).await?;
-        has_ended(before, pod.as_ref(), node.as_ref()).map_err(|why| EngineError::NodeLost {
-            name: claim.to_owned(),
-            node: before.node.clone(),
-            message: why.to_owned(),
-        })
+        has_ended(before, pod.as_ref(), node.as_ref()).map_err(|why| lost(claim, before, why))
     }
 
     /// Writes the Pod on its claim, unless another may still write there.
@@ -74,7 +70,7 @@ impl KubernetesEngine {
             let is_kept = |found: &Value| found["metadata"]["deletionTimestamp"].is_null();
             let found = found.filter(is_kept).ok_or_else(|| missing(claim))?;
             match WriterRecord::of(&found) {
-                Some(writer) if writer.uid == own.uid => return Ok(()),
+                Some(writer) if writer.is_still(&own) => return Ok(()),
                 Some(before) => self.verify_ended(claim, &before).await?,
                 None => {}
             }
@@ -95,6 +91,24 @@ impl KubernetesEngine {
                 held => return held.map(drop),
             }
         }
+    }
+
+    /// Removes the record of a Pod whose end was told, unless another has the workspace by now.
+    ///
+    /// # Errors
+    /// [`EngineError::NodeLost`] where it was not told by the machine that ran it.
+    pub(super) async fn clear_ended(&self, claim: &str, pod: &Value) -> Result<(), EngineError> {
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let Some(writer) = self.record_of(claim).await? else {
+            return Ok(());
+        };
+        if writer.uid != uid {
+            return Ok(());
+        }
+        let node = self.node(&writer.node).await?;
+        has_ended(&writer, Some(pod), node.as_ref())
+            .map_err(|why| lost(claim, &writer, why))?;
+        self.clear_writer(claim, uid).await
     }
 
     /// Removes the record of a Pod, unless another has the workspace by now.
@@ -152,6 +166,14 @@ impl KubernetesEngine {
             Some(writer) => self.clear_writer(claim, &writer.uid).await,
             None => Ok(()),
         }
+    }
+}
+
+fn lost(claim: &str, writer: &WriterRecord, why: &str) -> EngineError {
+    EngineError::NodeLost {
+        name: claim.to_owned(),
+        node: writer.node.clone(),
+        message: why.to_owned(),
     }
 }
 

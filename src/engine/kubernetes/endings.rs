@@ -10,8 +10,10 @@
 //! operator speaks. Whichever server sees the end first frees it; that it is done twice does no harm.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::KubernetesEngine;
@@ -22,10 +24,13 @@ use super::names::PodId;
 use super::pod::FINALIZER;
 use super::pod_state::{PodPhase, claims, last_words};
 use super::pods::changed;
-use super::start::is_same;
+use super::start::{is_of, is_same};
 use super::writer::WriterRecord;
 use crate::engine::error::EngineError;
 use crate::engine::{EndCause, EndedContainer};
+
+/// How often a Pod is looked at of which the watch says nothing.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 impl KubernetesEngine {
     /// Deletes it, and frees its name when it has ended. One that is gone, or going, is fine.
@@ -56,6 +61,21 @@ impl KubernetesEngine {
         }
     }
 
+    /// Removes one that no node has, if it is as it was seen; `false`: it has changed since.
+    async fn remove_gated(&self, pod: &Value) -> Result<bool, EngineError> {
+        let id = PodId::of(pod);
+        let options = json!({ "preconditions": {
+            "uid": id.uid, "resourceVersion": pod["metadata"]["resourceVersion"],
+        } });
+        let call = ApiCall::update("remove", &id.name);
+        let api = self.api().await?;
+        match api.delete_with(call, ObjectKind::Pods, &options).await {
+            Err(error) if error.status() == Some(409) => return Ok(false),
+            deleted => deleted?,
+        }
+        self.remove(&id.to_string()).await.map(|()| true)
+    }
+
     /// A Pod that does not end is one of a node that is not there.
     async fn verify_node(&self, pod: &Value) -> Result<(), EngineError> {
         let now = WriterRecord::new(pod, None);
@@ -84,7 +104,7 @@ impl KubernetesEngine {
         match PodPhase::of(&pod) {
             PodPhase::Ended(_) => self.free(&pod).await.map(|()| true),
             // Never let to a node: its server was killed.
-            PodPhase::Gated => self.remove(name_or_id).await.map(|()| true),
+            PodPhase::Gated => self.remove_gated(&pod).await,
             _ => Ok(false),
         }
     }
@@ -112,10 +132,10 @@ impl KubernetesEngine {
         let watch = self.connect().await?.watch.clone();
         let mut changes = watch.changes();
         let mut current = self.pod(&id.to_string()).await?.map(Arc::new);
-        let mut cause = None;
+        let (mut cause, mut wanted) = (None, None);
         loop {
             let Some(pod) = current else {
-                self.forget(&id.uid);
+                self.shared.wanted.remove(&id.uid);
                 return Ok(EndedContainer {
                     exit_code: None,
                     cause,
@@ -131,8 +151,10 @@ impl KubernetesEngine {
                 self.free(&pod).await?;
                 return Ok(EndedContainer { exit_code, cause });
             }
+            // A list without it, as when somebody took its labels, does not end the comparison.
+            wanted = self.wanted(&id.uid).or(wanted);
             if cause != Some(EndCause::Changed)
-                && let Some(error) = changed(self.wanted(&id.uid).as_deref(), &pod)
+                && let Some(error) = changed(wanted.as_deref(), &pod)
             {
                 warn!(%id, error = &error as &dyn std::error::Error, "changed from outside: removing");
                 self.discard(id).await;
@@ -140,15 +162,15 @@ impl KubernetesEngine {
             }
             // The watch lives as long as this engine. Most changes are those of other Pods.
             loop {
-                let _ = changes.changed().await;
+                let is_told = timeout(LOOK_INTERVAL, changes.changed()).await.is_ok();
                 let seen = watch.get(&id.name);
-                if !seen.is_some_and(|seen| is_same(&seen, &pod)) {
+                if !is_told || !seen.is_some_and(|seen| is_same(&seen, &pod)) {
                     break;
                 }
             }
             current = match watch.get(&id.name) {
-                Some(seen) if seen["metadata"]["uid"] == id.uid.as_str() => Some(seen),
-                // Gone, or not seen yet.
+                Some(seen) if !is_same(&seen, &pod) && is_of(&seen, id) => Some(seen),
+                // Gone, not seen yet, or nothing was told for long: the watch may be broken unseen.
                 _ => self.pod(&id.to_string()).await?.map(Arc::new),
             };
         }
@@ -176,13 +198,13 @@ impl KubernetesEngine {
     pub(super) async fn free(&self, pod: &Value) -> Result<(), EngineError> {
         let id = PodId::of(pod);
         for claim in claims(pod) {
-            self.clear_writer(&claim, &id.uid).await?;
+            self.clear_ended(&claim, pod).await?;
         }
         self.remove_finalizer(pod).await?;
         let call = ApiCall::update("remove", &id.name);
         let api = self.api().await?;
         api.delete(call, ObjectKind::Pods, &id.uid).await?;
-        self.forget(&id.uid);
+        self.shared.wanted.remove(&id.uid);
         Ok(())
     }
 
@@ -198,26 +220,33 @@ impl KubernetesEngine {
             removed => removed?,
         }
         self.remove_finalizer(pod).await?;
-        self.forget(&id.uid);
+        self.shared.wanted.remove(&id.uid);
         Ok(())
     }
 
     async fn remove_finalizer(&self, pod: &Value) -> Result<(), EngineError> {
         let id = PodId::of(pod);
-        let others: Vec<Value> = pod["metadata"]["finalizers"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|one| *one != FINALIZER)
-            .cloned()
-            .collect();
-        let patch = json!({ "metadata": { "uid": id.uid, "finalizers": others } });
-        let call = ApiCall::update("remove", &id.name);
         let api = self.api().await?;
-        match api.patch(call, ObjectKind::Pods, &patch).await {
-            // Gone, or another of its name.
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
-            freed => freed.map(drop),
+        let mut current = pod.clone();
+        loop {
+            let metadata = &current["metadata"];
+            let all = metadata["finalizers"].as_array().into_iter().flatten();
+            let others: Vec<&Value> = all.filter(|one| *one != FINALIZER).collect();
+            // Of what was read: somebody may have added one since.
+            let patch = json!({ "metadata": {
+                "uid": id.uid, "resourceVersion": metadata["resourceVersion"], "finalizers": others,
+            } });
+            let call = ApiCall::update("remove", &id.name);
+            match api.patch(call, ObjectKind::Pods, &patch).await {
+                Err(error) if error.status() == Some(404) => return Ok(()),
+                Err(error) if error.status() == Some(409) => {}
+                freed => return freed.map(drop),
+            }
+            match self.pod(&id.to_string()).await? {
+                Some(pod) => current = pod,
+                // Gone, or another of its name.
+                None => return Ok(()),
+            }
         }
     }
 }

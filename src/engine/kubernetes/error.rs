@@ -15,9 +15,9 @@ const ROLE: &str = "give its account the Role of docs/kubernetes.md";
 pub fn from_kube(call: ApiCall<'_>, url: &str, error: Error) -> EngineError {
     match error {
         Error::Api(status) => from_status(call, url, &status),
-        Error::Auth(_) => EngineError::Forbidden {
+        Error::Auth(_) => EngineError::Unauthenticated {
             address: url.to_owned(),
-            remedy: format!("the credentials cannot be used: {}", chain(&error)),
+            message: format!("they cannot be used: {}", chain(&error)),
         },
         Error::SerdeError(_)
         | Error::FromUtf8(_)
@@ -37,9 +37,9 @@ fn from_status(call: ApiCall<'_>, url: &str, status: &Status) -> EngineError {
         object => object.to_owned(),
     };
     match status.code {
-        401 => EngineError::Forbidden {
+        401 => EngineError::Unauthenticated {
             address: url.to_owned(),
-            remedy: format!("the API server does not know the credentials: {message}"),
+            message,
         },
         403 if is_permission(&message) => EngineError::Forbidden {
             address: url.to_owned(),
@@ -129,7 +129,7 @@ mod tests {
         assert!(error.to_string().contains("docs/kubernetes.md"));
         assert!(matches!(
             of(401, "Unauthorized"),
-            EngineError::Forbidden { .. }
+            EngineError::Unauthenticated { .. }
         ));
     }
 

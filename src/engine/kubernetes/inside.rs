@@ -5,18 +5,6 @@
 
 use casemate_protocol::{Confinement, MountedAt, WORKSPACE};
 
-use super::pod::TERMINATION_LOG;
-
-/// Where a Pod may have a disk of its node that can be written: the workspace, and files that only root
-/// writes.
-const WRITABLE: [&str; 5] = [
-    WORKSPACE,
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    TERMINATION_LOG,
-];
-
 /// In memory that is charged to the Pod, or the kernel's own.
 const IN_MEMORY: [&str; 8] = [
     "tmpfs", "devtmpfs", "devpts", "mqueue", "proc", "sysfs", "cgroup", "cgroup2",
@@ -56,14 +44,17 @@ pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
     unreal
 }
 
+/// A disk of the node that can be written and is not the workspace. The files that the kubelet mounts are
+/// closed to the user: for the last words of the container that is the directory they are in.
 fn is_foreign(mount: &MountedAt) -> bool {
     !mount.read_only
-        && !WRITABLE.contains(&mount.path.as_str())
+        && mount.path != WORKSPACE
         && !IN_MEMORY.contains(&mount.file_system.as_str())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pod::TERMINATION_LOG;
     use super::*;
 
     fn mount(path: &str, file_system: &str, read_only: bool) -> MountedAt {
@@ -86,7 +77,8 @@ mod tests {
                 mount("/", "overlay", true),
                 mount("/workspace", "ext4", false),
                 mount("/tmp", "tmpfs", false),
-                mount("/etc/hosts", "ext4", false),
+                mount("/etc/hosts", "ext4", true),
+                mount(TERMINATION_LOG, "ext4", true),
                 mount("/sys/fs/cgroup", "tmpfs", false),
             ],
             ..Confinement::default()
@@ -103,7 +95,7 @@ mod tests {
 
     #[test]
     fn each_protection_that_the_kernel_does_not_show_is_named() {
-        let cases: [(Mutation, &str); 9] = [
+        let cases: [(Mutation, &str); 11] = [
             (
                 |c| c.capabilities = 1 << 21,
                 "capabilities (it has 0x200000)",
@@ -122,6 +114,9 @@ mod tests {
                 |c| c.mounts.push(mount("/data", "ext4", false)),
                 "/data (ext4)",
             ),
+            (|c| c.mounts[3].read_only = false, "/etc/hosts (ext4)"),
+            // An image whose /root is open.
+            (|c| c.mounts[4].read_only = false, "/root/.casemate-end"),
         ];
         for (mutate, named) in cases {
             let mut changed = confined();

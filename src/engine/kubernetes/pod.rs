@@ -44,12 +44,15 @@ const VOLUME_SIZE: u64 = 16 << 20;
 /// Where the container that makes the workspace has the whole volume.
 const VOLUME: &str = "/casemate-volume";
 
-/// The kubelet mounts a file of the node here that each user may write, and no quota counts it. Only
-/// root enters this directory of the image.
+/// The kubelet mounts a file of the node here that each user may write, and no quota counts it. In most
+/// images only root enters this directory; PID 1 tries, and elsewhere [`super::inside`] refuses the Pod.
 pub const TERMINATION_LOG: &str = "/root/.casemate-end";
 
 /// Bytes that the maker of the workspace may take: it is one small program.
 const MAKER_MEMORY: u64 = 64 << 20;
+
+/// How an argument of PID 1 begins that names a service of the cluster.
+pub const CLUSTER_ADDRESS: &str = "--cluster-address=";
 
 /// What tells one Pod from another of the same specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct PodFacts {
     pub name: String,
     pub nonce: String,
     pub last_node: Option<String>,
+    /// The addresses of the API server and of the cluster's DNS, as the server knows them that made it.
+    pub cluster: Vec<String>,
 }
 
 impl PodFacts {
@@ -68,8 +73,17 @@ impl PodFacts {
             name: text(&metadata["name"]).unwrap_or_default(),
             nonce: text(&metadata["annotations"][NONCE]).unwrap_or_default(),
             last_node: text(&metadata["annotations"][LAST_NODE]),
+            cluster: cluster_addresses(pod),
         }
     }
+}
+
+/// The arguments of a stored Pod that name services of the cluster.
+fn cluster_addresses(pod: &Value) -> Vec<String> {
+    let command = pod["spec"]["containers"][0]["command"].as_array();
+    let arguments = command.into_iter().flatten().filter_map(Value::as_str);
+    let addresses = arguments.filter_map(|argument| argument.strip_prefix(CLUSTER_ADDRESS));
+    addresses.map(str::to_owned).collect()
 }
 
 /// Makes the Pods of a cluster.
@@ -77,11 +91,35 @@ impl PodFacts {
 pub struct PodMaker {
     pub settings: KubernetesSettings,
     pub secret: Secret,
-    /// What no sandbox may reach.
+    /// What no sandbox may reach, besides the cluster's own services.
     pub unreachable: Vec<std::net::SocketAddr>,
+    /// Those, by the addresses that this server knows.
+    pub cluster: Vec<std::net::SocketAddr>,
 }
 
 impl PodMaker {
+    /// What a new Pod has.
+    pub fn new_facts(&self, name: &str, last_node: Option<String>) -> PodFacts {
+        PodFacts {
+            name: name.to_owned(),
+            nonce: uuid::Uuid::new_v4().simple().to_string(),
+            last_node,
+            cluster: self.cluster.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// What a stored Pod has. One that tries no service of the cluster should try those of this server.
+    pub fn facts_of(&self, pod: &Value) -> PodFacts {
+        let facts = PodFacts::of(pod);
+        match facts.cluster.is_empty() {
+            true => PodFacts {
+                cluster: self.new_facts("", None).cluster,
+                ..facts
+            },
+            false => facts,
+        }
+    }
+
     /// 16 hex digits over everything that distinguishes two Pods of one user in use, as
     /// on Docker.
     pub fn hash(&self, spec: &ContainerSpec) -> String {
@@ -89,6 +127,7 @@ impl PodMaker {
             name: String::new(),
             nonce: String::new(),
             last_node: None,
+            cluster: Vec::new(),
         };
         let inputs = json!({
             "pod": self.spec(spec, &plain, &self.arguments(spec)),
@@ -106,6 +145,8 @@ impl PodMaker {
         let mut arguments = self.arguments(spec);
         let key_hash = self.secret.key_hash(&facts.name, &facts.nonce);
         arguments.push(format!("--bridge-key-sha256={key_hash}"));
+        let cluster = facts.cluster.iter();
+        arguments.extend(cluster.map(|address| format!("{CLUSTER_ADDRESS}{address}")));
         arguments.push(format!("--spec={hash}"));
         json!({
             "apiVersion": "v1",

@@ -9,7 +9,7 @@
 //!
 //! The map may be late, so code that decides by it asks the API server first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use tracing::debug;
 use super::api_call::ApiCall;
 use super::client::{Api, ObjectKind, request, selector};
 use super::names::{CASEMATE, MANAGED_BY};
+use super::wanted_pods::WantedPods;
 use crate::engine::error::EngineError;
 
 /// How long the API server keeps one watch open.
@@ -39,14 +40,16 @@ pub struct PodWatch {
     pods: Mutex<HashMap<String, Arc<Value>>>,
     /// Counts changes.
     changes: watch::Sender<u64>,
+    wanted: Arc<WantedPods>,
 }
 
 impl PodWatch {
     /// Watches until nobody has it any more.
-    pub fn start(api: Api) -> Arc<Self> {
+    pub fn start(api: Api, wanted: Arc<WantedPods>) -> Arc<Self> {
         let watch = Arc::new(Self {
             pods: Mutex::default(),
             changes: watch::Sender::new(0),
+            wanted,
         });
         tokio::spawn(run(Arc::downgrade(&watch), api));
         watch
@@ -62,8 +65,11 @@ impl PodWatch {
         self.changes.subscribe()
     }
 
-    fn replace(&self, list: &Value) {
+    /// By a list that was asked for at `asked`.
+    fn replace(&self, list: &Value, asked: Instant) {
         let items = list["items"].as_array().cloned().unwrap_or_default();
+        let uids: HashSet<&str> = items.iter().map(uid_of).collect();
+        self.wanted.retain(&uids, asked);
         let pods = items.into_iter().map(|pod| (name_of(&pod), Arc::new(pod)));
         *self.pods.lock() = pods.collect();
         self.changed();
@@ -76,6 +82,10 @@ impl PodWatch {
 
     fn remove(&self, pod: &Value) {
         self.pods.lock().remove(&name_of(pod));
+        // One that only lost its labels is still compared: the finalizer shows each other one as deleted.
+        if !pod["metadata"]["deletionTimestamp"].is_null() {
+            self.wanted.remove(uid_of(pod));
+        }
         self.changed();
     }
 
@@ -89,6 +99,10 @@ fn name_of(pod: &Value) -> String {
         .as_str()
         .unwrap_or_default()
         .to_owned()
+}
+
+fn uid_of(pod: &Value) -> &str {
+    pod["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
 async fn run(watch: Weak<PodWatch>, api: Api) {
@@ -123,9 +137,10 @@ async fn run(watch: Weak<PodWatch>, api: Api) {
 async fn look(watch: &Weak<PodWatch>, api: &Api, version: &mut String) -> Result<(), EngineError> {
     let ours = [(MANAGED_BY, CASEMATE.to_owned())];
     if version.is_empty() {
+        let asked = Instant::now();
         let list = api.list("list pods", ObjectKind::Pods, &ours).await?;
         if let Some(watch) = watch.upgrade() {
-            watch.replace(&list);
+            watch.replace(&list, asked);
         }
         *version = version_of(&list);
     }

@@ -9,7 +9,6 @@ use super::KubernetesEngine;
 use super::api_call::ApiCall;
 use super::client::ObjectKind;
 use super::names::{CASEMATE, MANAGED_BY, PodId, annotations, object, selectors};
-use super::pod::PodFacts;
 use super::pod_state::{self, PodPhase};
 use super::verify::{self, compare};
 use crate::config::Mode;
@@ -102,12 +101,9 @@ impl KubernetesEngine {
         object("container", name)?;
         self.make_room(name).await?;
         let last = self.check_writer(claim).await?;
-        let facts = PodFacts {
-            name: name.to_owned(),
-            nonce: uuid::Uuid::new_v4().simple().to_string(),
-            last_node: last.map(|writer| writer.node),
-        };
         let connection = self.connect().await?;
+        let last_node = last.map(|writer| writer.node);
+        let facts = connection.maker.new_facts(name, last_node);
         let wanted = connection.maker.pod(spec, &facts);
         let call = ApiCall::update("create", name);
         let stored = connection.api.create(call, ObjectKind::Pods, &wanted).await;
@@ -123,7 +119,7 @@ impl KubernetesEngine {
             self.discard(&id).await;
             return Err(error);
         }
-        self.remember(&id.uid, wanted);
+        self.shared.wanted.put(&id.uid, wanted);
         Ok(CreatedContainer {
             id: id.to_string(),
             warnings: Vec::new(),
@@ -164,11 +160,13 @@ impl KubernetesEngine {
                 kind: DifferenceKind::Hardening,
             }];
         };
-        let wanted = connection.maker.pod(spec, &PodFacts::of(&container.stored));
+        let maker = &connection.maker;
+        let wanted = maker.pod(spec, &maker.facts_of(&container.stored));
         let differences = differences_without_makers(&wanted, &container.stored);
         let is_safe = |one: &Difference| one.kind != DifferenceKind::Hardening;
         if differences.iter().all(is_safe) {
-            self.remember(&PodId::of(&container.stored).uid, wanted);
+            let uid = PodId::of(&container.stored).uid;
+            self.shared.wanted.put(&uid, wanted);
         }
         differences
     }

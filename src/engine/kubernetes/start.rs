@@ -18,6 +18,9 @@ use crate::engine::error::EngineError;
 /// does not.
 const START_TIMEOUT: Duration = Duration::from_secs(40);
 
+/// How often a Pod is looked at of which the watch says nothing.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
 impl KubernetesEngine {
     /// Lets it to a node, and waits until it runs or has ended. One that runs already is fine.
     ///
@@ -83,16 +86,19 @@ impl KubernetesEngine {
             if let Some(error) = obstacle(&pod) {
                 return Err(error);
             }
-            if timeout_at(deadline, changes.changed()).await.is_err() {
+            // A watch can be broken without a word.
+            let look = (Instant::now() + LOOK_INTERVAL).min(deadline);
+            let _ = timeout_at(look, changes.changed()).await;
+            if Instant::now() >= deadline {
                 return Err(unscheduled(&pod).unwrap_or(EngineError::Deadline {
                     call: "start",
                     after: START_TIMEOUT,
                 }));
             }
             current = match watch.get(&id.name) {
-                Some(seen) if is_same(&seen, &pod) => Some(pod),
-                Some(seen) if seen["metadata"]["uid"] == id.uid.as_str() => Some(seen),
-                // Gone, or not seen yet.
+                Some(seen) if is_same(&seen, &pod) && Instant::now() < look => Some(pod),
+                Some(seen) if !is_same(&seen, &pod) && is_of(&seen, id) => Some(seen),
+                // Gone, not seen yet, or nothing was told for a while.
                 _ => self.pod(&text).await?.map(Arc::new),
             };
         }
@@ -107,6 +113,11 @@ pub(super) fn is_same(seen: &Value, before: &Value) -> bool {
             .map(str::to_owned)
     };
     version(seen) == version(before)
+}
+
+/// Whether it is this Pod, and no other of its name.
+pub(super) fn is_of(seen: &Value, id: &PodId) -> bool {
+    seen["metadata"]["uid"] == id.uid.as_str()
 }
 
 pub(super) fn missing(id: &str) -> EngineError {

@@ -19,7 +19,8 @@ pub fn maker() -> PodMaker {
     PodMaker {
         settings: settings(),
         secret: Secret::of_test(),
-        unreachable: vec!["10.0.0.1:443".parse().expect("an address")],
+        unreachable: vec!["169.254.169.254:80".parse().expect("an address")],
+        cluster: vec!["10.0.0.1:443".parse().expect("an address")],
     }
 }
 
@@ -28,6 +29,7 @@ pub fn facts() -> PodFacts {
         name: "casemate-default-ada-0123456789ab".to_owned(),
         nonce: "a-nonce".to_owned(),
         last_node: Some("node1".to_owned()),
+        cluster: vec!["10.0.0.1:443".to_owned()],
     }
 }
 

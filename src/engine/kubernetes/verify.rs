@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::pod::{CONTAINER, GATE};
+use super::pod::{CLUSTER_ADDRESS, CONTAINER, GATE};
 use super::quantity;
 use crate::engine::{Difference, DifferenceKind};
 
@@ -280,24 +280,51 @@ fn kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
 /// Other times and limits are those of other settings. A Pod with another program or another key, or one
 /// that does not try the network or does not limit processes, was not made by this instance.
 fn command_kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
-    const WEAKER: [&str; 4] = ["--bridge-key-sha256=", "--unreachable=", "--rlimit=", "/"];
-    let all = |value: &Value| -> Vec<String> {
-        let list = value
-            .as_array()
-            .cloned()
-            .unwrap_or_else(|| vec![value.clone()]);
-        list.iter()
-            .map(|one| one.as_str().unwrap_or_default().to_owned())
-            .collect()
-    };
-    let (wanted, stored) = (all(wanted), all(stored));
+    // Of these each is wanted whole.
+    const WHOLE: [&str; 4] = ["--bridge-key-sha256=", "--unreachable=", CLUSTER_ADDRESS, "/"];
+    // Of these one that is not wanted weakens, too: the key of another, or a second limit.
+    const ONLY: [&str; 2] = ["--bridge-key-sha256=", LIMIT];
+    let (wanted, stored) = (arguments(wanted), arguments(stored));
+    let starts = |argument: &str, all: &[&str]| all.iter().any(|one| argument.starts_with(one));
     let is_program = path.ends_with(".command.0") || path.ends_with(".command.1");
-    let lacks = wanted.iter().any(|argument| {
-        WEAKER.iter().any(|weaker| argument.starts_with(weaker)) && !stored.contains(argument)
-    });
-    match is_program || lacks {
-        true => DifferenceKind::Hardening,
+    let lacks = |argument: &String| match limited(argument) {
+        Some(resource) => limits_of(&stored, resource) != 1,
+        None => starts(argument, &WHOLE) && !stored.contains(argument),
+    };
+    let is_added = |argument: &String| match limited(argument) {
+        Some(resource) => limits_of(&wanted, resource) == 0,
+        None => starts(argument, &ONLY) && !wanted.contains(argument),
+    };
+    if is_program || wanted.iter().any(lacks) || stored.iter().any(is_added) {
+        return DifferenceKind::Hardening;
+    }
+    let is_other = |argument: &String| limited(argument).is_some() && !stored.contains(argument);
+    match wanted.iter().any(is_other) {
+        true => DifferenceKind::Limit,
         false => DifferenceKind::Identity,
+    }
+}
+
+/// How an argument of PID 1 begins that limits a resource.
+const LIMIT: &str = "--rlimit=";
+
+/// `nproc` of `--rlimit=nproc:256`.
+fn limited(argument: &str) -> Option<&str> {
+    let (resource, _) = argument.strip_prefix(LIMIT)?.split_once(':')?;
+    Some(resource)
+}
+
+fn limits_of(arguments: &[String], resource: &str) -> usize {
+    let of = arguments.iter().filter_map(|argument| limited(argument));
+    of.filter(|limited| *limited == resource).count()
+}
+
+/// Of a whole command, or of one place in it.
+fn arguments(command: &Value) -> Vec<String> {
+    let text = |one: &Value| one.as_str().unwrap_or_default().to_owned();
+    match command.as_array() {
+        Some(all) => all.iter().map(text).collect(),
+        None => vec![text(command)],
     }
 }
 

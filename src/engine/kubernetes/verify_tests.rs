@@ -313,29 +313,55 @@ fn other_settings_are_no_weakness() {
     }
 }
 
+/// A stored Pod whose PID 1 has other arguments.
+fn with_arguments(change: impl FnOnce(&mut Vec<Value>)) -> Vec<Difference> {
+    let (wanted, mut stored) = pair();
+    let command = &mut stored["spec"]["containers"][0]["command"];
+    change(command.as_array_mut().expect("a command"));
+    compare(&wanted, &stored)
+}
+
+fn place_of(arguments: &[Value], start: &str) -> usize {
+    let starts = |one: &Value| one.as_str().is_some_and(|one| one.starts_with(start));
+    arguments.iter().position(starts).expect("one of them")
+}
+
+fn weakens(found: &[Difference]) -> bool {
+    let is_weaker = |one: &Difference| one.kind == DifferenceKind::Hardening;
+    found.iter().any(is_weaker)
+}
+
 #[test]
 fn a_pod_that_serves_another_key_or_limits_no_processes_is_none_of_ours() {
-    let (wanted, stored) = pair();
-    let command = stored["spec"]["containers"][0]["command"]
-        .as_array()
-        .expect("a command");
     for argument in ["--bridge-key-sha256=", "--rlimit=nproc:", "--unreachable="] {
-        let at = command
-            .iter()
-            .position(|one| one.as_str().is_some_and(|one| one.starts_with(argument)));
-        let at = at.expect(argument);
-        for without in [true, false] {
-            let mut changed = stored.clone();
-            let list = changed["spec"]["containers"][0]["command"]
-                .as_array_mut()
-                .expect("a command");
-            match without {
-                true => drop(list.remove(at)),
-                false => list[at] = json!(format!("{argument}0")),
-            }
-            let found = compare(&wanted, &changed);
-            let weaker = |one: &Difference| one.kind == DifferenceKind::Hardening;
-            assert!(found.iter().any(weaker), "{argument} {without}: {found:?}");
-        }
+        let without = with_arguments(|all| drop(all.remove(place_of(all, argument))));
+        assert!(weakens(&without), "{argument}: {without:?}");
+        let other = with_arguments(|all| {
+            let at = place_of(all, argument);
+            all[at] = json!("--env-without=A");
+        });
+        assert!(weakens(&other), "{argument}: {other:?}");
     }
+    for added in ["--bridge-key-sha256=0", "--rlimit=nproc:0", "--rlimit=as:0"] {
+        let found = with_arguments(|all| all.push(json!(added)));
+        assert!(weakens(&found), "{added}: {found:?}");
+    }
+    for moved in ["--bridge-key-sha256=0", "--unreachable=0"] {
+        let found = with_arguments(|all| {
+            let (start, _) = moved.split_once('=').expect("a value");
+            let at = place_of(all, start);
+            all[at] = json!(moved);
+        });
+        assert!(weakens(&found), "{moved}: {found:?}");
+    }
+}
+
+#[test]
+fn another_limit_of_processes_is_one_of_other_settings() {
+    let found = with_arguments(|all| {
+        let at = place_of(all, "--rlimit=nproc:");
+        all[at] = json!("--rlimit=nproc:7");
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].kind, DifferenceKind::Limit);
 }

@@ -4,21 +4,29 @@
 //! name once. Here such a mark is a `Lease`, which has no storage and which an API server makes once too.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::api_call::ApiCall;
 use super::client::ObjectKind;
 use super::names::{annotations, labels_of, object, selectors};
 use super::pod_state::{PodPhase, claims};
 use super::pods::not_here;
-use super::{KubernetesEngine, REMOVED_ATTEMPTS};
+use super::KubernetesEngine;
 use crate::engine::error::EngineError;
 use crate::engine::labels::{self, Labels};
 use crate::engine::{ContainerSpec, VolumeSummary};
 
 /// A claim's size where the settings give none, in bytes.
 const DEFAULT_SIZE: u64 = 1 << 30;
+
+/// How long a new one waits for the removal of one of its name.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two looks.
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(300);
 
 impl KubernetesEngine {
     /// Makes the claim, with `more` labels, or finds it. Returns it as it is: one that exists keeps its own.
@@ -62,7 +70,8 @@ impl KubernetesEngine {
     /// Makes an object, or finds it.
     async fn make(&self, kind: ObjectKind, name: &str, new: &Value) -> Result<Value, EngineError> {
         let api = self.api().await?;
-        for _ in 0..REMOVED_ATTEMPTS {
+        let deadline = Instant::now() + REMOVAL_TIMEOUT;
+        while Instant::now() < deadline {
             match api
                 .create(ApiCall::update("create volume", name), kind, new)
                 .await
@@ -70,13 +79,11 @@ impl KubernetesEngine {
                 Err(error) if error.status() == Some(409) => {}
                 made => return made,
             }
-            // `None`: it was removed in between.
-            if let Some(found) = api
-                .get(ApiCall::query("inspect volume", name), kind)
-                .await?
-            {
+            // `None`: it was removed in between, or is on its way out.
+            if let Some(found) = self.find(kind, name).await? {
                 return Ok(found);
             }
+            tokio::time::sleep(REMOVAL_INTERVAL).await;
         }
         Err(missing(name))
     }
@@ -114,7 +121,9 @@ impl KubernetesEngine {
 
     async fn find(&self, kind: ObjectKind, name: &str) -> Result<Option<Value>, EngineError> {
         let call = ApiCall::query("inspect volume", object("volume", name)?);
-        self.api().await?.get(call, kind).await
+        let found = self.api().await?.get(call, kind).await?;
+        // One that is on its way out is no volume any more.
+        Ok(found.filter(|found| found["metadata"]["deletionTimestamp"].is_null()))
     }
 
     /// Whether there is one of this name.

@@ -1,8 +1,8 @@
 //! Which Pod may write to a workspace. Pure.
 //!
 //! A claim that is "read-write once" fences nothing: a node that is cut off goes on writing. So before
-//! the first command the server writes on the claim which Pod has it, on which node, and since which boot
-//! of that node. A Pod of another uid gets the workspace only when the one before is known to have ended.
+//! the first command the server writes on the claim which Pod has it, on which node, since which boot
+//! of that node, and on which machine: a cloud gives the name of one that is lost to another. A Pod of another uid gets the workspace only when the one before is known to have ended.
 
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ pub struct WriterRecord {
     pub node: String,
     /// The boot of the node; `None`: the server may not read nodes.
     pub boot: Option<String>,
+    /// The machine behind the node's name, by its own ids; `None` as for `boot`.
+    pub machine: Option<String>,
 }
 
 impl WriterRecord {
@@ -30,6 +32,7 @@ impl WriterRecord {
             uid: text(&pod["metadata"]["uid"]),
             node: text(&pod["spec"]["nodeName"]),
             boot: node.map(|node| node.boot.clone()),
+            machine: node.map(|node| node.machine.clone()),
         }
     }
 
@@ -44,13 +47,29 @@ impl WriterRecord {
             uid: text("uid").unwrap_or_default(),
             node: text("node").unwrap_or_else(|| "unknown".to_owned()),
             boot: text("boot"),
+            machine: text("machine"),
         })
+    }
+
+    /// Whether this is the Pod of `now`, where it was: a machine that gets the name of a lost one runs its
+    /// Pods again, under the same uids.
+    pub fn is_still(&self, now: &Self) -> bool {
+        let moved = |before: &Option<String>, now: &Option<String>| {
+            before.is_some() && now.is_some() && before != now
+        };
+        self.uid == now.uid && !moved(&self.machine, &now.machine) && !moved(&self.boot, &now.boot)
     }
 
     /// The text of the annotation.
     pub fn text(&self) -> String {
-        json!({ "pod": self.pod, "uid": self.uid, "node": self.node, "boot": self.boot })
-            .to_string()
+        json!({
+            "pod": self.pod,
+            "uid": self.uid,
+            "node": self.node,
+            "boot": self.boot,
+            "machine": self.machine,
+        })
+        .to_string()
     }
 }
 
@@ -59,6 +78,8 @@ impl WriterRecord {
 pub struct NodeFacts {
     pub is_ready: bool,
     pub boot: String,
+    /// The ids of its firmware and of its installation; empty if the kubelet says neither.
+    pub machine: String,
     /// An operator says that it is off.
     pub is_out_of_service: bool,
 }
@@ -69,19 +90,39 @@ impl NodeFacts {
         let conditions = list(&node["status"]["conditions"]);
         let taints = list(&node["spec"]["taints"]);
         let is_ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
-        let boot = node["status"]["nodeInfo"]["bootID"].as_str();
+        let info = |key: &str| {
+            let text = node["status"]["nodeInfo"][key].as_str();
+            text.unwrap_or_default().to_owned()
+        };
+        let machine = [info("systemUUID"), info("machineID")].join(" ");
         Self {
             is_ready: conditions.iter().any(is_ready),
-            boot: boot.unwrap_or_default().to_owned(),
+            boot: info("bootID"),
+            machine: machine.trim().to_owned(),
             is_out_of_service: taints
                 .iter()
                 .any(|taint| taint["key"] == "node.kubernetes.io/out-of-service"),
         }
     }
 
-    /// Whether it runs, and nothing that ran there at that boot can.
-    fn has_booted_since(&self, boot: Option<&str>) -> bool {
-        self.is_ready && !self.boot.is_empty() && boot.is_some_and(|before| before != self.boot)
+    /// Whether nothing that ran there at the time of the record can run now.
+    fn has_ended_all_of(&self, before: &WriterRecord) -> bool {
+        match self.is_ready {
+            // The machine of before, and it has booted. Another one under its name says nothing of it.
+            true => {
+                let is_same = before.machine.as_ref() == Some(&self.machine);
+                let is_known = !self.machine.is_empty() && !self.boot.is_empty();
+                is_same && is_known && before.boot.as_ref().is_some_and(|boot| *boot != self.boot)
+            }
+            // The word of an operator on a node that runs is an old one.
+            false => self.is_out_of_service,
+        }
+    }
+
+    /// Whether its name is known to be that of another machine now.
+    fn is_another(&self, before: &WriterRecord) -> bool {
+        let known = before.machine.as_ref().filter(|id| !id.is_empty());
+        !self.machine.is_empty() && known.is_some_and(|id| *id != self.machine)
     }
 }
 
@@ -95,15 +136,19 @@ pub fn has_ended(
     pod: Option<&Value>,
     node: Option<&NodeFacts>,
 ) -> Result<(), &'static str> {
-    let is_safe =
-        |node: &NodeFacts| node.is_out_of_service || node.has_booted_since(before.boot.as_deref());
-    if node.is_some_and(is_safe) {
+    if node.is_some_and(|node| node.has_ended_all_of(before)) {
         return Ok(());
     }
-    if pod.is_some_and(|pod| matches!(PodPhase::of(pod), PodPhase::Ended(_))) {
+    // By the word of the kubelet that ran it: that of another machine has seen nothing of it.
+    let is_told_by_another = node.is_some_and(|node| node.is_another(before));
+    let has_ended = |pod: &Value| matches!(PodPhase::of(pod), PodPhase::Ended(_));
+    if !is_told_by_another && pod.is_some_and(has_ended) {
         return Ok(());
     }
     Err(match (pod, node) {
+        _ if is_told_by_another => {
+            "another machine has the node's name, and nobody knows whether the one before is off"
+        }
         (Some(_), Some(node)) if node.is_ready => "its Pod is still ending there",
         (None, Some(node)) if node.is_ready => {
             "its Pod was removed by force, and the node has not booted since"
@@ -123,6 +168,7 @@ mod tests {
             uid: "u".to_owned(),
             node: "node1".to_owned(),
             boot: Some("b1".to_owned()),
+            machine: Some("m1".to_owned()),
         }
     }
 
@@ -130,6 +176,7 @@ mod tests {
         NodeFacts {
             is_ready,
             boot: boot.to_owned(),
+            machine: "m1".to_owned(),
             is_out_of_service,
         }
     }
@@ -149,7 +196,11 @@ mod tests {
         let failed_by_others = pod("Failed", json!({ "running": {} }));
         let (up, down) = (node(true, "b1", false), node(false, "b1", false));
         let rebooted = node(true, "b2", false);
-        let table: [(Option<&Value>, Option<&NodeFacts>, bool); 14] = [
+        let other = NodeFacts {
+            machine: "m2".to_owned(),
+            ..rebooted.clone()
+        };
+        let table: [(Option<&Value>, Option<&NodeFacts>, bool); 18] = [
             (Some(&ended), Some(&up), true),
             (Some(&ended), Some(&down), true),
             (Some(&ended), None, true),
@@ -166,6 +217,12 @@ mod tests {
             // A node that is coming up may not have run its kubelet yet.
             (None, Some(&node(false, "b2", false)), false),
             (Some(&running), Some(&node(false, "b1", true)), true),
+            // It is back, and the operator's word is still there.
+            (None, Some(&node(true, "b1", true)), false),
+            // Another machine has its name.
+            (None, Some(&other), false),
+            (Some(&running), Some(&other), false),
+            (Some(&ended), Some(&other), false),
         ];
         for (pod, node, may) in table {
             let found = has_ended(&writer(), pod, node);
@@ -174,13 +231,54 @@ mod tests {
     }
 
     #[test]
-    fn without_a_known_boot_no_boot_frees_a_workspace() {
-        let before = WriterRecord {
+    fn without_a_known_boot_and_machine_no_boot_frees_a_workspace() {
+        let rebooted = node(true, "b2", false);
+        let without_boot = WriterRecord {
             boot: None,
             ..writer()
         };
-        assert!(has_ended(&before, None, Some(&node(true, "b2", false))).is_err());
+        let without_machine = WriterRecord {
+            machine: None,
+            ..writer()
+        };
+        for before in [without_boot, without_machine] {
+            assert!(has_ended(&before, None, Some(&rebooted)).is_err());
+        }
         assert!(has_ended(&writer(), None, Some(&node(true, "", false))).is_err());
+        let nameless = WriterRecord {
+            machine: Some(String::new()),
+            ..writer()
+        };
+        let unknown = NodeFacts {
+            machine: String::new(),
+            ..rebooted
+        };
+        assert!(has_ended(&nameless, None, Some(&unknown)).is_err());
+    }
+
+    #[test]
+    fn a_pod_that_runs_again_elsewhere_is_another_writer() {
+        let unread = WriterRecord {
+            boot: None,
+            machine: None,
+            ..writer()
+        };
+        let elsewhere = WriterRecord {
+            machine: Some("m2".to_owned()),
+            ..writer()
+        };
+        let rebooted = WriterRecord {
+            boot: Some("b2".to_owned()),
+            ..writer()
+        };
+        let another = WriterRecord {
+            uid: "v".to_owned(),
+            ..writer()
+        };
+        assert!(writer().is_still(&writer()) && writer().is_still(&unread));
+        for now in [elsewhere, rebooted, another] {
+            assert!(!writer().is_still(&now), "{now:?}");
+        }
     }
 
     #[test]
@@ -198,7 +296,7 @@ mod tests {
             "spec": { "taints": [{ "key": "node.kubernetes.io/out-of-service", "effect": "NoExecute" }] },
             "status": {
                 "conditions": [{ "type": "MemoryPressure", "status": "True" }, { "type": "Ready", "status": "Unknown" }],
-                "nodeInfo": { "bootID": "b" },
+                "nodeInfo": { "bootID": "b", "systemUUID": "m1" },
             },
         }));
         assert_eq!(facts, node(false, "b", true));

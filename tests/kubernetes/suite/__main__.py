@@ -33,6 +33,8 @@ TESTS = [
     faults.an_evicted_sandbox_is_lost_with_the_reason_that_kubernetes_gives,
     faults.a_pod_that_is_deleted_by_force_is_followed_only_by_one_that_is_alone,
     faults.a_node_that_boots_again_frees_the_workspaces_that_it_had,
+    faults.another_machine_under_the_name_of_a_node_frees_no_workspace,
+    faults.a_busy_api_server_is_asked_again_when_it_says,
     faults.an_operator_releases_a_workspace_whose_node_is_lost,
     faults.a_node_that_is_cut_off_keeps_its_workspace_to_itself,
     chart.the_chart_is_linted_and_admitted_at_pod_security_restricted,

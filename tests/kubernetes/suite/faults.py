@@ -4,8 +4,12 @@ import concurrent.futures
 import json
 import time
 
+from busy import BusyApiServer
 from cluster import LAB, SPACE, apply, enforce_policies, eventually, is_ready, k, lab, objects, pod_of, pods_of, run
 from server import Server, attempt, release
+
+# What a claim says of the Pod that has the workspace.
+WRITER = "io.casemate.writer"
 
 
 def a_command_runs_on_while_the_api_server_is_away_and_its_result_is_told():
@@ -115,6 +119,51 @@ def a_node_that_boots_again_frees_the_workspaces_that_it_had():
         with Server("boot") as other:
             found = eventually("the workspace is free", lambda: attempt(other, "cat note"))
             assert found["stdout"] == "kept\n", found
+
+
+def another_machine_under_the_name_of_a_node_frees_no_workspace():
+    with Server("moved") as server:
+        server.shell("echo kept >note")
+        pod = pod_of("moved")
+        claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
+        writer = json.loads(json.loads(k("get", "pvc", claim, "--output", "json"))["metadata"]["annotations"][WRITER])
+        assert writer["uid"] == pod["metadata"]["uid"] and writer["machine"], writer
+        # As if the machine that the server wrote down had gone, and this one had got its name.
+        writer["machine"] = "another"
+        k("annotate", "pvc", claim, f"{WRITER}={json.dumps(writer)}", "--overwrite")
+    refusal = "another machine has the node's name"
+    with Server("moved") as other:
+        said = other.failure("true")
+        assert "engine_unavailable" in said and refusal in said, said
+    # The word of that machine's kubelet is not one of the machine before.
+    k("delete", "pod", pod["metadata"]["name"], "--wait=false")
+    eventually("its kubelet says that it has ended", lambda: ended_by_kubelet("moved"))
+    with Server("moved") as other:
+        said = other.failure("true")
+        assert "engine_unavailable" in said and refusal in said, said
+    release("moved")
+    with Server("moved") as other:
+        assert other.shell("cat note")["stdout"] == "kept\n"
+
+
+def ended_by_kubelet(user):
+    return pod_of(user)["status"].get("phase") in ("Succeeded", "Failed")
+
+
+def a_busy_api_server_is_asked_again_when_it_says():
+    # It is on a loopback address, which no sandbox can try.
+    with BusyApiServer(0) as api, Server("busy", kubeconfig=api.kubeconfig) as server:
+        said = server.failure("true")
+        assert "kubernetes_unreachable" in said, said
+    real = {"kubernetes_unreachable": "10.240.0.1:6443"}
+    with BusyApiServer(4) as api, Server("busy", kubeconfig=api.kubeconfig, **real) as server:
+        assert server.shell("echo fine")["stdout"] == "fine\n"
+        assert api.refused == 4, api.refused
+        pod_of("busy")
+    with BusyApiServer(10**6) as api, Server("busy", kubeconfig=api.kubeconfig, **real) as server:
+        said = server.failure("true")
+        assert "too many requests" in said.lower(), said
+        assert api.refused > 1, api.refused
 
 
 def an_operator_releases_a_workspace_whose_node_is_lost():

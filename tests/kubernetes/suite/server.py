@@ -11,7 +11,7 @@ from cluster import IMAGE, SPACE, WORK
 PROGRAM = os.environ["CASEMATE"]
 
 
-def settings(**more):
+def settings(kubeconfig=WORK / "kubeconfig", **more):
     """The variables of a server's process."""
     variables = {
         "engine": "kubernetes",
@@ -27,7 +27,7 @@ def settings(**more):
     }
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     ours = {f"CASEMATE_{name.upper()}": value for name, value in variables.items() if value is not None}
-    return {**keep, "KUBECONFIG": str(WORK / "kubeconfig"), **ours}
+    return {**keep, "KUBECONFIG": str(kubeconfig), **ours}
 
 
 class Process:

@@ -42,7 +42,7 @@ def two_users_run_commands_and_see_only_their_own_files():
     claims = {claim["io.casemate.user"]: claim for claim in claims}
     for user in ("ada", "bob/b"):
         writer = json.loads(claims[user]["io.casemate.writer"])
-        assert writer["uid"] and writer["node"] and writer["boot"], writer
+        assert all(writer[key] for key in ("uid", "node", "boot", "machine")), writer
 
 
 def a_large_file_goes_through_the_stream_and_comes_back_whole():
