@@ -30,6 +30,10 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Questions without an answer that end a connection.
 const KEEPALIVE_RETRIES: u32 = 3;
 
+/// Requests again after "too many requests": an API server asks for a second in between, and a call has 10.
+const RETRIES: u32 = 6;
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
+
 /// A JSON merge patch (RFC 7386): `null` removes.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -56,12 +60,19 @@ pub fn client(config: kube::Config) -> Result<Client, kube::Error> {
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
+        .layer(RetryLayer::new(again_after_a_refusal()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace))
+}
+
+/// As kube-rs does it, but for the number of tries: its 15 take longer than a call has, and then nobody is
+/// told that the API server refuses.
+fn again_after_a_refusal() -> RetryPolicy {
+    let [shortest, longest] = RETRY_DELAYS;
+    RetryPolicy::new(shortest, longest, RETRIES, true).unwrap_or_default()
 }
 
 /// The objects of one namespace.
