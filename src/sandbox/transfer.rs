@@ -57,7 +57,7 @@ pub struct Stat {
     pub modified_ms: i64,
     /// A directory.
     pub is_dir: bool,
-    /// Changes with every change of the content: device, inode, size, times.
+    /// Changes with every change of the content: inode, size, times.
     pub version: u64,
 }
 

@@ -36,6 +36,7 @@ mod kill_all;
 mod last_use;
 mod lifecycle;
 mod link;
+mod memory_watch;
 mod min_free_space;
 mod options;
 mod outcome;
@@ -71,6 +72,7 @@ use self::idempotency::IdempotencyCache;
 use self::kill_all::KillAll;
 use self::last_use::LastUse;
 use self::lifecycle::Lifecycle;
+use self::memory_watch::MemoryWatch;
 use self::min_free_space::MinFreeSpace;
 use self::options::Options;
 use self::ports::Ports;
@@ -240,10 +242,15 @@ fn service(
     let resort = Arc::new(KillAll::new(lifecycle.clone()));
     let supervisors = Supervisors::new(Reaper::start(resort)?, options.account, options.processes);
     supervisors.prepare();
-    let cgroup = Cgroup::find();
+    let (mut cgroup, memory_watch) = (Cgroup::find(), Arc::<MemoryWatch>::default());
+    if options.account.is_some() {
+        cgroup = cgroup.with_tasks_limit(options.processes);
+        let (reaper, lifecycle) = (supervisors.reaper().clone(), lifecycle.clone());
+        tokio::spawn(memory_watch.clone().run(cgroup, reaper, lifecycle));
+    }
     let commands = Commands::new(
         lifecycle.clone(),
-        cgroup,
+        (cgroup, memory_watch),
         supervisors,
         Shell::find(&options.environment),
         workspace.clone(),

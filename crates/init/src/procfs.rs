@@ -50,6 +50,13 @@ pub fn processes() -> std::io::Result<Vec<ProcessEntry>> {
         .collect())
 }
 
+/// How many there are now; 0 when `/proc` cannot be read.
+pub fn count() -> usize {
+    let names = std::fs::read_dir("/proc").into_iter().flatten();
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.parse::<i32>().is_ok()).count()
+}
+
 /// The process `pid`, if it is there.
 pub fn process(pid: Pid) -> Option<ProcessEntry> {
     let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
@@ -138,5 +145,6 @@ mod tests {
         let all = processes().expect("processes");
         assert!(all.iter().any(|process| process.pid == me));
         assert!(!process(me).expect("own stat").dead);
+        assert!(count() > 0);
     }
 }

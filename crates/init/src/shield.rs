@@ -88,6 +88,11 @@ pub fn put_up(account: Account, keeps: Keeps) -> io::Result<()> {
     )?)
 }
 
+/// Whether this process is of another real user than its effective one: it runs on gVisor.
+pub fn is_up() -> bool {
+    rustix::process::getuid() != rustix::process::geteuid()
+}
+
 fn permitted(permitted: CapabilitySet, effective: CapabilitySet) -> CapabilitySets {
     CapabilitySets {
         effective,

@@ -8,6 +8,7 @@ use rustix::fs::{FileType, OFlags, Stat, fstat};
 
 use super::path::RelativePath;
 use super::{Cancel, Workspace, failure, modified_ms, size};
+use crate::shield;
 
 impl Workspace {
     /// What `path` names, with links followed. `NOT_REGULAR` for what is neither a
@@ -42,10 +43,13 @@ pub(super) fn reply(stat: &Stat) -> Result<StatReply, Failure> {
     })
 }
 
-/// User code can set every other time back, but not the one of the last change.
+/// User code can set every other time back, but not the one of the last change. A version outlives the
+/// sandbox: the number of the device does not, as that may be another node's; and gVisor's kernel
+/// gives inodes their numbers anew.
 pub(super) fn version(stat: &Stat) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (stat.st_dev, stat.st_ino, stat.st_size).hash(&mut hasher);
+    let inode = (!shield::is_up()).then_some(stat.st_ino);
+    (inode, stat.st_size).hash(&mut hasher);
     (stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
     (stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
     hasher.finish()

@@ -10,6 +10,8 @@ pub struct Cgroup {
     memory: Option<&'static str>,
     memory_stat: Option<&'static str>,
     cpu: Option<&'static str>,
+    /// Processes and threads that the user may have, where PID 1 limits them.
+    tasks_limit: Option<u64>,
 }
 
 impl Cgroup {
@@ -38,6 +40,17 @@ impl Cgroup {
                 "/sys/fs/cgroup/cpu.stat",
                 "/sys/fs/cgroup/cpuacct/cpuacct.usage",
             ]),
+            tasks_limit: None,
+        }
+    }
+
+    /// The same, where PID 1 limits the user to so many processes and threads, because the kernel shows no
+    /// limit of the container's.
+    pub fn with_tasks_limit(self, limit: u64) -> Self {
+        let tasks_limit = Some(limit);
+        Self {
+            tasks_limit,
+            ..self
         }
     }
 
@@ -49,10 +62,20 @@ impl Cgroup {
 
     /// Whether more than half of the allowed processes exist.
     pub fn is_crowded(&self) -> bool {
-        match (number(self.pids), number(self.pids_limit)) {
-            (Some(now), Some(limit)) => now > limit / 2,
-            _ => false,
-        }
+        let limit = number(self.pids_limit).or(self.tasks_limit);
+        limit.is_some_and(|limit| self.tasks().is_some_and(|now| now > limit / 2))
+    }
+
+    /// Whether there is no room for a command's processes. Where the kernel limits the container, it
+    /// refuses them itself.
+    pub fn is_full(&self) -> bool {
+        let limit = self.tasks_limit;
+        limit.is_some_and(|limit| self.tasks().is_some_and(|now| now >= limit))
+    }
+
+    /// How many processes and threads there are; `None` if they are not counted.
+    pub fn tasks(&self) -> Option<u64> {
+        number(self.pids)
     }
 
     /// Bytes charged to the container without its page cache, which the kernel reclaims before an
@@ -117,6 +140,28 @@ fn parse(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_container_without_a_limit_of_the_kernels_is_full_at_that_of_pid_1() {
+        let counted = std::env::temp_dir().join(format!("casemate-tasks-{}", std::process::id()));
+        std::fs::write(&counted, "20\n").expect("written");
+        let pids: &'static str = counted.to_str().expect("UTF-8").to_owned().leak();
+        let cgroup = Cgroup {
+            pids: Some(pids),
+            pids_limit: None,
+            ..Cgroup::find()
+        };
+        let with = |limit| cgroup.with_tasks_limit(limit);
+        let all = [
+            (cgroup.is_crowded(), cgroup.is_full()),
+            (with(40).is_crowded(), with(40).is_full()),
+            (with(39).is_crowded(), with(21).is_full()),
+            (with(21).is_crowded(), with(20).is_full()),
+        ];
+        std::fs::remove_file(&counted).expect("removed");
+        let none = (false, false);
+        assert_eq!(all, [none, none, (true, false), (true, true)]);
+    }
 
     #[test]
     fn both_versions_of_cgroups_are_read() {

@@ -16,6 +16,7 @@ use super::cgroup::Cgroup;
 use super::command::Command;
 use super::ending::{Ending, end_tree};
 use super::lifecycle::{ActivityGuard, Lifecycle};
+use super::memory_watch::MemoryWatch;
 use super::pipes::Pipes;
 use super::process::Process;
 use super::shell::Shell;
@@ -43,6 +44,7 @@ pub struct Commands {
     lifecycle: Arc<Lifecycle>,
     times: Times,
     cgroup: Cgroup,
+    memory_watch: Arc<MemoryWatch>,
     supervisors: Supervisors,
     shell: Shell,
     workspace: Arc<Workspace>,
@@ -61,7 +63,7 @@ impl Commands {
     /// Without any command.
     pub fn new(
         lifecycle: Arc<Lifecycle>,
-        cgroup: Cgroup,
+        (cgroup, memory_watch): (Cgroup, Arc<MemoryWatch>),
         supervisors: Supervisors,
         shell: Shell,
         workspace: Arc<Workspace>,
@@ -72,6 +74,7 @@ impl Commands {
             lifecycle,
             times,
             cgroup,
+            memory_watch,
             supervisors,
             shell,
             pipes: Arc::new(Pipes::new(pool.clone())),
@@ -164,6 +167,11 @@ impl Commands {
     /// Ids of the commands that were accepted, as many as are remembered.
     pub fn accepted(&self) -> Vec<String> {
         self.table().accepted()
+    }
+
+    /// How often a process was killed for memory, by the kernel or in its place.
+    fn oom_kills(&self) -> u64 {
+        self.cgroup.oom_kills() + self.memory_watch.kills()
     }
 
     fn background(&self) -> MutexGuard<'_, Vec<Arc<Command>>> {

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Signal, kill_process, kill_process_group};
 use tokio::time::{Instant, timeout};
 
 use super::kill_all::KillAll;
 use super::process::Process;
-use crate::tree;
+use crate::{procfs, shield, tree};
 
 /// What a process gets to clean up after TERM.
 const TERM_GRACE: Duration = Duration::from_millis(300);
+
+/// How long a group of some hundred processes may take to end on gVisor.
+const GROUP_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// So many processes are not looked at one by one on gVisor.
+const CROWD: usize = 64;
 
 /// Between two passes of killing.
 const PASS_INTERVAL: Duration = Duration::from_millis(10);
@@ -39,19 +45,35 @@ pub async fn end_tree(
     resort: &KillAll,
     before_last_resort: impl FnOnce(),
 ) -> Ending {
-    let tree = process.root().map(tree::descendants);
-    for descendant in tree.iter().flatten().flatten() {
-        tree::signal(descendant, Signal::TERM);
+    // On gVisor a look at some hundred processes takes a second, and one call reaches all that did not
+    // leave the group. Its id is no other's after TERM's grace either: thousands of processes would have
+    // to begin in that time.
+    let group = process.group().filter(|_| shield::is_up());
+    let signal_group = |signal| group.map(|group| kill_process_group(group, signal));
+    signal_group(Signal::TERM);
+    if group.is_none() || procfs::count() < CROWD {
+        let tree = process.root().map(tree::descendants);
+        for descendant in tree.iter().flatten().flatten() {
+            tree::signal(descendant, Signal::TERM);
+        }
     }
     if timeout(TERM_GRACE, process.emptied()).await.is_ok() {
         return Ending::Clean;
+    }
+    signal_group(Signal::KILL);
+    // Few that are left have left the group.
+    let last = Instant::now() + GROUP_TIMEOUT;
+    while group.is_some() && Instant::now() < last && procfs::count() >= CROWD {
+        if timeout(PASS_INTERVAL, process.emptied()).await.is_ok() {
+            return Ending::Clean;
+        }
     }
     let mut idle = 0;
     let last = Instant::now() + KILL_PASSES_TIMEOUT;
     while Instant::now() < last {
         // Without a supervisor the reaper ends what there was.
         let root = process.root();
-        if root.is_none_or(tree::kill_pass) {
+        if root.is_none_or(|root| tree::kill_pass(root, last.into_std())) {
             idle += 1;
         }
         if let (IDLE_PASS_LIMIT, Some(supervisor)) = (idle, root) {

@@ -27,6 +27,8 @@ pub struct Lifecycle {
     changed: Notify,
     /// A call came in since somebody looked.
     used: Notify,
+    /// A call begins.
+    begun: Notify,
     /// How many calls used the sandbox.
     uses: Arc<AtomicU64>,
 }
@@ -90,6 +92,7 @@ impl Lifecycle {
             }),
             changed: Notify::new(),
             used: Notify::new(),
+            begun: Notify::new(),
         }
     }
 
@@ -125,6 +128,7 @@ impl Lifecycle {
             state.last_call = Instant::now();
             state.was_used = true;
             self.used.notify_one();
+            self.begun.notify_waiters();
             self.uses.fetch_add(1, Ordering::Relaxed);
         }
         Ok(ActivityGuard {
@@ -155,6 +159,18 @@ impl Lifecycle {
     /// Whether something of the user's runs.
     pub fn is_in_use(&self) -> bool {
         self.state().uses > 0
+    }
+
+    /// Waits until something of the user's runs.
+    pub async fn in_use(&self) {
+        loop {
+            // Before the look, so that none begins unseen in between.
+            let begun = self.begun.notified();
+            if self.is_in_use() {
+                return;
+            }
+            begun.await;
+        }
     }
 
     /// Waits for a call, if none came in since the last time.

@@ -64,6 +64,12 @@ impl Process {
         Pid::from_raw(started.pid)
     }
 
+    /// The group of all processes of the command that did not leave it. Its id cannot be another's while
+    /// the command's own process is there.
+    pub fn group(&self) -> Option<Pid> {
+        self.main().filter(|_| !self.evidence.is_over())
+    }
+
     /// Gives the child its order, once it is known: one whose id PID 1 does not know
     /// never runs anything. Takes long when user code has stopped it; fails when user code
     /// has killed it, and its end says so.

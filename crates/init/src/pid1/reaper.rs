@@ -133,7 +133,7 @@ impl Reaper {
     }
 
     /// Pids of all supervisors that live.
-    fn supervisors(&self) -> HashSet<Pid> {
+    pub fn supervisors(&self) -> HashSet<Pid> {
         self.children().supervisors.keys().copied().collect()
     }
 

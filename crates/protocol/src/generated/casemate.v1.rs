@@ -1011,7 +1011,7 @@ pub struct StatReply {
     pub modified_ms: i64,
     #[prost(bool, tag = "3")]
     pub is_dir: bool,
-    /// Of device, inode, size and times: different after every change of the content, except for
+    /// Of inode, size and times: different after every change of the content, except for
     /// changes of the same size within one tick of the kernel's clock (4 ms).
     #[prost(uint64, tag = "4")]
     pub version: u64,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use casemate_protocol::{Captured, Failure, Finished, StartRequest, failure::Code};
+use casemate_protocol::{
+    Captured, Failure, FailureExt as _, Finished, StartRequest, failure::Code,
+};
 
 use super::Commands;
 use crate::capture::Stream;
@@ -55,7 +57,7 @@ impl Commands {
         command: &Arc<Command>,
         request: &StartRequest,
     ) -> Result<(Finished, Process), Failure> {
-        let oom_before = self.cgroup.oom_kills();
+        let oom_before = self.oom_kills();
         let resort = self.supervisors.reaper().resort();
         let resorts_before = resort.taken();
         let (mut process, ended, interruption) = self.run_order(command, request).await?;
@@ -64,7 +66,7 @@ impl Commands {
             ended,
             interruption,
             doomed: command.is_doomed() || hit,
-            oom_kills: self.cgroup.oom_kills().saturating_sub(oom_before),
+            oom_kills: self.oom_kills().saturating_sub(oom_before),
         };
         let survivors = self.survivors(&mut process).await;
         let (stdout, stderr) = command.cut();
@@ -142,6 +144,10 @@ impl Commands {
         order: &RunRequest,
         deadline: Duration,
     ) -> Result<(Process, ExitDetails, Option<Interruption>), Failure> {
+        if self.cgroup.is_full() {
+            let detail = "the sandbox has as many processes as it may have";
+            return Err(Failure::new(Code::TooManyProcesses, detail));
+        }
         let (mut process, streams) = Process::new(&self.supervisors, command.input())?;
         command.placed(process.supervisor);
         let readers = [
