@@ -153,9 +153,15 @@ fn namespaces(host: &Capabilities) -> Finding {
 fn runtimes(host: &Capabilities) -> Finding {
     let (default, all) = (&host.default_runtime, host.runtimes.join(", "));
     let said = match host.kind {
-        EngineKind::Docker => format!("sandboxes are run by {default} (the Engine has: {all})"),
+        EngineKind::Docker => {
+            format!(
+                "sandboxes of the profile standard are run by {default} (the Engine has: {all})"
+            )
+        }
         // It lists those that its settings name, whether or not they are there.
-        EngineKind::Podman | EngineKind::Kubernetes => format!("sandboxes are run by {default}"),
+        EngineKind::Podman | EngineKind::Kubernetes => {
+            format!("sandboxes of the profile standard are run by {default}")
+        }
     };
     if default.contains("kata") {
         return Finding::ok("runtime", said);

@@ -7,7 +7,7 @@ use rustix::param::page_size;
 
 use super::Finding;
 use super::host::{is_other_kernel, show};
-use crate::config::{Config, SandboxSettings};
+use crate::config::{Config, Profile, SandboxSettings};
 use crate::engine::{Capabilities, Engine};
 
 /// TCP and UDP together may have this many bytes without a warning, even if a sandbox has less
@@ -66,7 +66,8 @@ pub async fn sockets(
     // `host` already reports that it does not answer.
     let host = engine.capabilities().await.ok()?;
     // Without a limit of memory there is no sandbox.
-    if is_other_kernel(&host.default_runtime) || !host.memory_limit {
+    let is_gvisors = sandbox.profile == Profile::High || is_other_kernel(&host.default_runtime);
+    if is_gvisors || !host.memory_limit {
         return None;
     }
     let one = sandbox.memory.0;

@@ -7,7 +7,7 @@ use crate::engine::{Capabilities, Engine};
 /// What gVisor of September 2026 is known to lack, and what Casemate does about it (docs/gvisor.md).
 const KNOWN_HOLES: &str = "known of gVisor: signals of the user's code reach a PID 1 of the same uid \
      (google/gvisor#11836), so PID 1 has another one; a sandbox at its limit of memory ends whole \
-     (google/gvisor#2533)";
+     (google/gvisor#2533), so PID 1 ends the largest process before";
 
 /// Nothing, where no sandbox needs it.
 pub async fn look(engine: &Engine, config: &Config) -> Option<Finding> {
