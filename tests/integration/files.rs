@@ -94,14 +94,15 @@ async fn a_write_is_atomic_and_keeps_the_permissions() {
 
     // A reader sees the old content or the new, never a mix or nothing.
     let reader = server.shell_that_ends(
-        "for i in $(seq 400); do c=$(sort -u big 2>&1 | wc -l); [ $c = 1 ] || echo mix $c; done",
-        60,
+        "until [ -e written ]; do c=$(sort -u big 2>&1 | wc -l); [ $c = 1 ] || echo mix $c; done",
+        120,
     );
     let writers = async {
         for letter in ["a", "b"].iter().cycle().take(60) {
             let content = format!("{letter}\n").repeat(100_000);
             assert!(!server.write("big", &content).await.is_error());
         }
+        server.write("written", "").await;
     };
     server.write("big", "a\n").await;
     let (read, ()) = tokio::join!(reader, writers);

@@ -71,13 +71,19 @@ async fn processes_that_the_user_had_stopped_stay_stopped() {
     let (instance, target) = (Instance::new(), target());
     let server = TestServer::on(&instance).user("alice").start().await;
     // Stops the process only after it has become `sleep`.
-    let begin = "sleep 1000 & stopped=$!; sleep 1001 & \
+    // Each is a session of its own: on gVisor stopped ones end with the leader of theirs.
+    let begin = "setsid sleep 1000 & stopped=$!; setsid sleep 1001 & \
         until grep -q sleep /proc/$stopped/comm; do sleep 0.01; done; kill -STOP $stopped";
     server.shell(&format!("({begin}) >/dev/null 2>&1")).await;
     let container = instance.container();
     // One line per process: its state and its name.
     let states = || {
-        let rows = docker::lines(&["top", &container, "-eo", "pid,stat,args"]);
+        let all = ["-eo", "pid,stat,args"];
+        let look = match docker::on_gvisor() {
+            true => vec!["exec", "--user", "0", &container, "ps"],
+            false => vec!["top", &container],
+        };
+        let rows = docker::lines(&[look, all.to_vec()].concat());
         let row = |row: String| Some(row.trim().split_once(' ')?.1.trim().to_owned());
         let mut rows: Vec<_> = rows.into_iter().filter_map(row).collect();
         rows.retain(|row| row.contains("sleep 100"));

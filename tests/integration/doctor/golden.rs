@@ -35,6 +35,9 @@ fn name() -> String {
             name = format!("{name}-{option}");
         }
     }
+    if docker::on_gvisor() {
+        name += "-gvisor";
+    }
     name
 }
 

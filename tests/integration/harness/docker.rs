@@ -70,6 +70,12 @@ pub fn is_podman() -> bool {
     *PODMAN
 }
 
+/// Whether this run asks for gVisor: `CASEMATE_PROFILE=high` is in its environment, which servers inherit.
+#[expect(clippy::disallowed_methods, reason = "the tests' own, and no setting")]
+pub fn on_gvisor() -> bool {
+    std::env::var("CASEMATE_PROFILE").is_ok_and(|profile| profile == "high")
+}
+
 /// The lines that a command prints; none if it fails.
 pub fn lines(args: &[&str]) -> Vec<String> {
     let output = run(args);
@@ -92,7 +98,13 @@ pub fn pid(container: &str) -> String {
 
 /// The processes of a container, as this machine sees them: id and command line.
 /// None when the container is gone.
+///
+/// On gVisor the host sees no process of the sandbox. There they are read inside, and an id is
+/// `CONTAINER:ID`.
 pub fn top(container: &str) -> Vec<(String, String)> {
+    if on_gvisor() {
+        return inside(container);
+    }
     // Its `top` knows only the container's own ids.
     if is_podman() {
         let state = lines(&["inspect", "--format", "{{.State.Pid}}", container]);
@@ -110,8 +122,24 @@ pub fn top(container: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Kills processes of this host.
+/// What `ps` in a container prints, without itself.
+fn inside(container: &str) -> Vec<(String, String)> {
+    let look = ["exec", "--user", "0", container];
+    let rows = lines(&[&look[..], &["ps", "-eo", "pid,args"]].concat());
+    let rows = rows.iter().skip(1);
+    let rows = rows.filter_map(|row| row.trim().split_once(' '));
+    let rows = rows.filter(|(_, args)| *args != "ps -eo pid,args");
+    rows.map(|(pid, args)| (format!("{container}:{pid}"), args.trim().to_owned()))
+        .collect()
+}
+
+/// Kills processes of this host; of those inside of gVisor, bridges alone.
 pub fn kill_on_host(pids: &[String]) {
+    if let Some((container, pid)) = pids.first().and_then(|pid| pid.split_once(':')) {
+        assert_eq!(pids.len(), 1, "one at a time");
+        output(&["exec", "--user", "65534", container, "kill", "-KILL", pid]);
+        return;
+    }
     let status = Command::new("kill").arg("-KILL").args(pids).status();
     assert!(status.expect("kill").success(), "kill {pids:?}");
 }

@@ -111,7 +111,9 @@ async fn only_the_workspace_and_memory_can_be_written() {
         .iter()
         .filter(|path| !path.starts_with("/workspace"))
         .collect();
-    assert_eq!(outside, ["/dev/mqueue", "/dev/shm", "/tmp"]);
+    let queues = (!docker::on_gvisor()).then_some("/dev/mqueue");
+    let memory: Vec<_> = queues.into_iter().chain(["/dev/shm", "/tmp"]).collect();
+    assert_eq!(outside, memory);
     assert!(writable.contains("/workspace"));
     assert_eq!(found["block_devices"], json!([]));
     for (path, answer) in found["refused"].as_object().expect("paths") {
@@ -141,6 +143,8 @@ async fn only_the_workspace_and_memory_can_be_written() {
             .any(|below| mount.point.starts_with(below));
         let is_device =
             mount.kind == "devtmpfs" && (is_masked || DEVICES.contains(&mount.point.as_str()));
+        // gVisor's is memory; that it cannot be written is found above.
+        let is_device = is_device || docker::on_gvisor() && mount.point == "/dev";
         let read_only = mount.options.split(',').any(|option| option == "ro");
         assert!(
             mount.point == "/workspace" || engines && read_only || is_device,
@@ -154,11 +158,15 @@ async fn only_the_workspace_and_memory_can_be_written() {
         .find(|mount| mount.point == "/tmp")
         .expect("/tmp");
     assert_eq!(tmp.kind, "tmpfs");
-    // Podman refuses a number of inodes; their memory is charged to the sandbox.
-    let inodes = (!docker::is_podman()).then_some("nr_inodes=16384");
-    for option in ["rw", "nosuid", "nodev", "size=131072k"]
+    // Podman refuses a number of inodes; their memory is charged to the sandbox. gVisor shows none, and has
+    // no devices that a file could be.
+    let has_inodes = !docker::is_podman() && !docker::on_gvisor();
+    let inodes = has_inodes.then_some("nr_inodes=16384");
+    let no_devices = (!docker::on_gvisor()).then_some("nodev");
+    for option in ["rw", "nosuid", "size=131072k"]
         .into_iter()
         .chain(inodes)
+        .chain(no_devices)
     {
         assert!(
             tmp.has(option),
