@@ -106,8 +106,7 @@ impl KubernetesEngine {
             return Ok(());
         }
         let node = self.node(&writer.node).await?;
-        has_ended(&writer, Some(pod), node.as_ref())
-            .map_err(|why| lost(claim, &writer, why))?;
+        has_ended(&writer, Some(pod), node.as_ref()).map_err(|why| lost(claim, &writer, why))?;
         self.clear_writer(claim, uid).await
     }
 

@@ -47,9 +47,7 @@ pub fn unreal(inside: Option<&Confinement>) -> Vec<String> {
 /// A disk of the node that can be written and is not the workspace. The files that the kubelet mounts are
 /// closed to the user: for the last words of the container that is the directory they are in.
 fn is_foreign(mount: &MountedAt) -> bool {
-    !mount.read_only
-        && mount.path != WORKSPACE
-        && !IN_MEMORY.contains(&mount.file_system.as_str())
+    !mount.read_only && mount.path != WORKSPACE && !IN_MEMORY.contains(&mount.file_system.as_str())
 }
 
 #[cfg(test)]

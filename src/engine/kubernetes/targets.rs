@@ -81,7 +81,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_tunnel_to_the_api_server_is_no_address_that_a_sandbox_could_reach() {
-        for uri in ["https://127.0.0.1:6443", "https://[::1]:6443", "https://0.0.0.0:6443"] {
+        for uri in [
+            "https://127.0.0.1:6443",
+            "https://[::1]:6443",
+            "https://0.0.0.0:6443",
+        ] {
             let found = of_cluster(&uri.parse().expect("a URI")).await;
             assert_eq!(found.expect("an address"), [], "{uri}");
         }

@@ -281,7 +281,12 @@ fn kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
 /// that does not try the network or does not limit processes, was not made by this instance.
 fn command_kind(path: &str, wanted: &Value, stored: &Value) -> DifferenceKind {
     // Of these each is wanted whole.
-    const WHOLE: [&str; 4] = ["--bridge-key-sha256=", "--unreachable=", CLUSTER_ADDRESS, "/"];
+    const WHOLE: [&str; 4] = [
+        "--bridge-key-sha256=",
+        "--unreachable=",
+        CLUSTER_ADDRESS,
+        "/",
+    ];
     // Of these one that is not wanted weakens, too: the key of another, or a second limit.
     const ONLY: [&str; 2] = ["--bridge-key-sha256=", LIMIT];
     let (wanted, stored) = (arguments(wanted), arguments(stored));

@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::KubernetesEngine;
 use super::api_call::ApiCall;
 use super::client::ObjectKind;
 use super::names::{annotations, labels_of, object, selectors};
 use super::pod_state::{PodPhase, claims};
 use super::pods::not_here;
-use super::KubernetesEngine;
 use crate::engine::error::EngineError;
 use crate::engine::labels::{self, Labels};
 use crate::engine::{ContainerSpec, VolumeSummary};
