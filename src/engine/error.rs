@@ -267,6 +267,7 @@ impl EngineError {
     }
 
     /// Whether a container that was made did not begin, for a reason that stays until something is changed.
+    #[cfg(feature = "kubernetes")]
     pub(super) fn is_failed_start(&self) -> bool {
         matches!(
             self,

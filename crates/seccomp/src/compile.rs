@@ -7,7 +7,7 @@
 //! | filter | answer |
 //! |---|---|
 //! | the profile | EPERM to what it does not name |
-//! | what is there ([`absent`]) | ENOSYS to numbers above the highest that the profile allows, or in no table: programs fall back, as from an older kernel. The same as runc's stub |
+//! | what is there (`absent`) | ENOSYS to numbers above the highest that the profile allows, or in no table: programs fall back, as from an older kernel. The same as runc's stub |
 //! | one for each errno of the rules | that errno |
 //! | EINVAL, the last: it refuses `seccomp(2)` | no filter after it |
 //!
